@@ -102,7 +102,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   const claims = wrong ? undefined : { name: context.name, host, claim, labels, priority, ...granted };
   if (credentials === undefined || backends.length === 0) return { registration: undefined, claims };
   const whole = { ...registration, ...granted, claim, credentials };
-  return { registration: { ...whole, ...readStandby(reading, context, whole) }, claims };
+  return { registration: { ...whole, ...(await readStandby(reading, context, whole)) }, claims };
 }
 
 /** Where containers cannot ask, every job would fail. */

@@ -261,6 +261,26 @@ export const registrationFile = strict({
           .max(10_000)
           .describe('How many wait for jobs, those that are starting included.')
           .meta({ examples: [2] }),
+        schedule: z
+          .array(
+            strict({
+              during: z
+                .string()
+                .max(200)
+                .regex(/^\s*\S+(?:\s+\S+){4}\s*$/, 'a cron expression has five fields, such as `* 8-17 * * 1-5`')
+                .describe('The minutes in which it holds, as a cron expression.')
+                .meta({ examples: ['* 8-17 * * 1-5'] }),
+              timeZone: z.string().min(1).max(64).optional().describe('Such as Europe/Berlin. Default: UTC.'),
+              size: z
+                .int()
+                .min(0)
+                .max(10_000)
+                .meta({ examples: [5] }),
+            }),
+          )
+          .max(10)
+          .optional()
+          .describe('Other sizes at other times: the first that matches.'),
         maxAge: duration.optional().describe('Since its launch; then another takes its place. Default: 6h.'),
       }),
     )

@@ -135,6 +135,24 @@ describe('the configuration', () => {
       ['a bucket', '[{ labels: [disk-cache], size: 1 }]', 'policy: { buckets: [cache] }\n', 'a bucket is mounted'],
       ['two pools of the same', '[{ size: 1 }, { size: 2, labels: [arch-x64] }]', '', 'standby[0] has the same'],
       ['more than it may have', '[{ size: 11 }]', '', 'want 11 containers'],
+      [
+        'no time of day',
+        '[{ size: 1, schedule: [{ during: "* 25 * * *", size: 1 }] }]',
+        '',
+        'cannot be read: its hour',
+      ],
+      [
+        'an unknown time zone',
+        '[{ size: 1, schedule: [{ during: "* 8 * * *", timeZone: Mars/Phobos, size: 1 }] }]',
+        '',
+        'not a known time zone',
+      ],
+      [
+        'too many at some time',
+        '[{ size: 1, schedule: [{ during: "* 8 * * *", size: 12 }] }]',
+        '',
+        'want 12 containers',
+      ],
       ['hardly any time', '[{ size: 1, maxAge: 1m }]', '', 'hardly ready before it goes'],
     ] as const) {
       it(`is refused with words: ${what}`, async () => {

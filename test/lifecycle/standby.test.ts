@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { GithubError, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import type { JitAnswer } from '../../dispatcher/lifecycle/standby/hand-over.ts';
+import { scheduledSize } from '../../dispatcher/lifecycle/standby/schedule.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
 import {
@@ -332,6 +333,20 @@ describe('standby', () => {
     fixture.reconfigure({ registrations: [], leaving: { acme: 'removed' } });
     await fixture.advance(2 * MINUTE);
     expect(await states()).to.deep.equal(['gone', 'gone', 'gone']);
+  });
+
+  it('follows a schedule', async () => {
+    const schedule = [{ cron: '* 9 * * *', timeZone: 'UTC', size: 2 }];
+    await scheduledSize({ size: 0, schedule })(0);
+    await open({
+      registrations: [acme({ standby: [{ labels: [], size: 0, schedule, maxAgeMs: 6 * HOUR }] })],
+      startMs: Date.UTC(2026, 10, 2, 8, 57),
+    });
+    expect(launched).to.deep.equal([]);
+    await fixture.advance(5 * MINUTE);
+    expect(await states()).to.deep.equal(['parked', 'parked']);
+    await fixture.advance(HOUR + 2 * MINUTE);
+    expect((await states()).filter((state) => state !== 'gone')).to.deep.equal([]);
   });
 
   it('parks nothing in a drain', async () => {

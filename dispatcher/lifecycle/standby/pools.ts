@@ -3,15 +3,16 @@ import { isSameWish } from '../../admission/lane-of.ts';
 import { standbyLane } from '../../admission/standby.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
 import type { RunnerRow } from '../../ledger/ledger.ts';
-import type { Registration, StandbyPool } from '../../model/registration.ts';
+import type { Registration } from '../../model/registration.ts';
 import { backendHashes } from '../backend-hashes.ts';
 import type { Tenant } from '../ports.ts';
+import { scheduledSize } from './schedule.ts';
 
 export interface Pool {
   readonly lane: LaneSpec;
   readonly maxAgeMs: number;
   /** How many containers it should have then. */
-  size(nowMs: number): number;
+  size(nowMs: number): Promise<number>;
 }
 
 /** By registration, as they are configured now. */
@@ -52,12 +53,9 @@ function poolsOf(registration: Registration): readonly Pool[] {
   return (registration.standby ?? []).flatMap((pool): readonly Pool[] => {
     // Containers of other options or credentials are others.
     const answer = standbyLane(registration, pool, backendHashes(registration));
-    return answer.kind === 'lane' ? [{ lane: answer.lane, maxAgeMs: pool.maxAgeMs, size: () => sizeOf(pool) }] : [];
+    if (answer.kind === 'refused') return [];
+    return [{ lane: answer.lane, maxAgeMs: pool.maxAgeMs, size: scheduledSize(pool) }];
   });
-}
-
-function sizeOf({ size }: StandbyPool): number {
-  return size;
 }
 
 /** Whether the pool's containers are what a job of the lane would get, on whatever backend. */

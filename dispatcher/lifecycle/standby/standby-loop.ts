@@ -1,5 +1,5 @@
 /** Keeps the standby pools at their sizes, and answers their containers. */
-import { SECOND } from '../../../time/units.ts';
+import { MINUTE, SECOND } from '../../../time/units.ts';
 import type { Ledger, RunnerRow } from '../../ledger/ledger.ts';
 import type { Backends } from '../backends.ts';
 import type { Board } from '../board.ts';
@@ -30,6 +30,8 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
 export class StandbyLoop {
   readonly #options: StandbyLoopOptions;
   #notBeforeMs = 0;
+  /** Something may have changed since the last plan, too soon after it for another. */
+  #isDue = false;
   /** Parked runners of pools that are not configured any more have been looked for. */
   #knowsOrphans = false;
 
@@ -47,18 +49,20 @@ export class StandbyLoop {
     this.#knowsOrphans = false;
   }
 
-  /** Undefined: something has to happen first. */
+  /** Undefined: something has to happen first. A schedule is looked at each minute. */
   get nextMs(): number | undefined {
     if (this.#knowsOrphans && this.#options.pools.isEmpty) return undefined;
     const now = this.#options.clock.now();
-    return this.#notBeforeMs > now ? this.#notBeforeMs : now + 60 * SECOND;
+    return this.#isDue ? Math.max(this.#notBeforeMs, now) : now + MINUTE;
   }
 
   async run(): Promise<void> {
     const { clock, context, handOver, pools } = this.#options;
     if (!this.#knowsOrphans) await this.#dropOrphans();
     const now = clock.now();
-    if (pools.isEmpty || now < this.#notBeforeMs) return;
+    if (pools.isEmpty) return;
+    this.#isDue = now < this.#notBeforeMs;
+    if (this.#isDue) return;
     this.#notBeforeMs = now + PAUSE_MS;
     handOver.tidy();
     await context.counting.hold(() => this.#fill(now));
@@ -127,7 +131,7 @@ export class StandbyLoop {
         booting += runners.filter(({ state }) => state === 'creating').length;
         const { open } = backends.usable(lane);
         facts.push({
-          ...{ registration, key: lane.key, size: pool.size(nowMs), runners: runners.toSorted(keptFirst) },
+          ...{ registration, key: lane.key, size: await pool.size(nowMs), runners: runners.toSorted(keptFirst) },
           backends: open.filter((backend) => backends.launchRoom(registration, backend) > 0),
         });
       }

@@ -1,0 +1,32 @@
+import { expect } from 'chai';
+import { scheduledSize } from '../../dispatcher/lifecycle/standby/schedule.ts';
+
+describe('the schedule of a standby pool', () => {
+  const at = (text: string): number => Date.parse(text);
+
+  it('gives the size of the first expression that matches the minute, in its own time zone', async () => {
+    const size = scheduledSize({
+      size: 1,
+      schedule: [
+        { cron: '* 8-17 * * 1-5', timeZone: 'Europe/Berlin', size: 5 },
+        { cron: '* 8-20 * * *', timeZone: 'Europe/Berlin', size: 2 },
+      ],
+    });
+    expect(await size(at('2026-11-30T06:59:59Z')), 'before 8 in Berlin').to.equal(1);
+    expect(await size(at('2026-11-30T07:00:00Z')), 'at 8 on a Monday').to.equal(5);
+    expect(await size(at('2026-11-30T07:00:42.500Z')), 'in the middle of a minute').to.equal(5);
+    expect(await size(at('2026-11-30T17:00:00Z')), 'at 18').to.equal(2);
+    expect(await size(at('2026-11-29T10:00:00Z')), 'on a Sunday').to.equal(2);
+  });
+
+  it('follows the change of the clocks', async () => {
+    const size = scheduledSize({ size: 0, schedule: [{ cron: '* 8 * * *', timeZone: 'Europe/Berlin', size: 3 }] });
+    expect(await size(at('2026-07-01T06:30:00Z')), 'summer').to.equal(3);
+    expect(await size(at('2026-12-01T07:30:00Z')), 'winter').to.equal(3);
+    expect(await size(at('2026-12-01T06:30:00Z'))).to.equal(0);
+  });
+
+  it('is the size itself where there is none', async () => {
+    expect(await scheduledSize({ size: 4 })(0)).to.equal(4);
+  });
+});
