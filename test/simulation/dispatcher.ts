@@ -7,6 +7,7 @@ import { type AreStrangers, type Delivery, type JobFact, jobKey } from '../../di
 import type { Admit } from '../../dispatcher/jobs/lane.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Engine, EngineOptions, LifecycleMetrics, Tenant } from '../../dispatcher/lifecycle/engine.ts';
+import type { JitAnswer } from '../../dispatcher/lifecycle/standby/hand-over.ts';
 import type { Log } from '../../dispatcher/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { jitter } from '../../time/clock.ts';
@@ -56,6 +57,7 @@ const SHUTDOWN_MS = 20_000;
 
 interface Process {
   readonly life: Life;
+  readonly tenants: Map<string, Tenant>;
   readonly engine: Engine;
   readonly ledger: Ledger;
 }
@@ -65,6 +67,9 @@ export class Dispatcher {
   #process: Process | undefined;
   #starts = 0;
   #calm = false;
+  #parks = true;
+  /** Asks that are held open: they break when the process ends. */
+  readonly #connections = new Set<() => void>();
   #ledger: Ledger;
   /** Jobs of which a delivery was answered as recorded. */
   readonly #answered = new Set<string>();
@@ -101,6 +106,9 @@ export class Dispatcher {
       },
     });
     const log = this.#log(life);
+    const tenants = new Map(
+      this.#options.tenants.map((tenant) => [tenant.plan.registration.name, mortal(tenant, life, this.#parks)]),
+    );
     const engine = createEngine({
       dispatcherId: DISPATCHER_ID,
       incarnation,
@@ -111,11 +119,13 @@ export class Dispatcher {
       metrics: this.#metrics(),
       admit: this.#options.admit,
       areStrangers: this.#options.areStrangers,
-      tenants: new Map(this.#options.tenants.map((tenant) => [tenant.plan.registration.name, mortal(tenant, life)])),
+      tenants,
+      // Only where something asks: a token each is drawn from the luck of the rest.
+      ...(this.#hasStandby() ? { callbackUrl: 'https://dispatcher.example' } : {}),
       maxRunners: scenario.maxRunners,
       maxLaunches: scenario.maxLaunches,
     });
-    this.#process = { life, engine, ledger };
+    this.#process = { life, engine, ledger, tenants };
     invariants.started();
     history.record('world', [incarnation], 'starts');
     engine.start().catch((error: unknown) => {
@@ -131,6 +141,50 @@ export class Dispatcher {
 
   get ledger(): Ledger {
     return this.#ledger;
+  }
+
+  /** Whether any tenant has containers that are started ahead of their jobs. */
+  #hasStandby(): boolean {
+    return this.#options.tenants.some(({ plan }) => plan.registration.standby !== undefined);
+  }
+
+  /** A container asks for its JIT configuration. Undefined: nobody is there, or the connection breaks. */
+  jitFor(runner: string): Promise<JitAnswer | undefined> {
+    const process = this.#process;
+    if (process === undefined || !process.life.alive) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const cut = (): void => resolve(undefined);
+      this.#connections.add(cut);
+      process.engine
+        .jitFor(runner)
+        .then(resolve, (error: unknown) => {
+          this.#broken('jitFor', error);
+          cut();
+        })
+        .finally(() => this.#connections.delete(cut));
+    });
+  }
+
+  #cutConnections(): void {
+    for (const cut of this.#connections) cut();
+    this.#connections.clear();
+  }
+
+  /** Every pool is taken out of the configuration, for good. */
+  unpark(): void {
+    this.#parks = false;
+    const process = this.#process;
+    if (process === undefined) return;
+    const { maxLaunches, maxRunners } = this.#options.scenario;
+    for (const tenant of this.#options.tenants)
+      process.tenants.set(tenant.plan.registration.name, mortal(tenant, process.life, false));
+    process.engine.reconfigure({
+      changed: [...process.tenants.keys()],
+      gone: [],
+      readmit: [],
+      maxLaunches,
+      maxRunners,
+    });
   }
 
   /** The disk is gone, and the process with it. The next start finds an empty ledger. */
@@ -225,6 +279,7 @@ export class Dispatcher {
     const { clock, history, streams } = this.#options;
     this.calls += this.#process?.life.calls ?? 0;
     history.record('world', [incarnation], `dies: ${where}`);
+    this.#cutConnections();
     if (this.#process === undefined) return;
     this.#process = undefined;
     this.crashes += 1;
@@ -319,10 +374,12 @@ export class Dispatcher {
   }
 }
 
-function mortal(tenant: TenantWorld, life: Life): Tenant {
+function mortal(tenant: TenantWorld, life: Life, parks: boolean): Tenant {
   const providers = new Map([...tenant.providers].map(([name, port]) => [name, life.port(`provider ${name}`, port)]));
+  const { registration } = tenant.plan;
+  const { standby: _, ...rest } = registration;
   return {
-    registration: tenant.plan.registration,
+    registration: parks ? registration : rest,
     github: life.port('github', tenant.github),
     provider: async (backend) => {
       const provider = providers.get(backend);

@@ -58,6 +58,10 @@ export interface FaultRates {
   readonly exitsEarly: number;
   /** GitHub gives the job of a vanished runner back to the queue instead of failing it. */
   readonly requeues: number;
+  /** What a parked container is handed never comes to it: the connection broke. */
+  readonly jitLost: number;
+  /** A container that was started ahead of its job never asks for one: an image without the entrypoint. */
+  readonly neverAsks: number;
   /** A tenant with a secret of its own signs made-up facts that name others' runners and jobs. */
   readonly forged: number;
 }
@@ -99,6 +103,8 @@ const FULL: FaultRates = {
   job404: 0.2,
   forged: 1,
   jobUnread: 0.3,
+  jitLost: 0.2,
+  neverAsks: 0.1,
 };
 
 export const FAULTS = [
@@ -136,6 +142,8 @@ export const FAULTS = [
   'job404',
   'forged',
   'jobUnread',
+  'jitLost',
+  'neverAsks',
 ] as const satisfies readonly Fault[];
 
 export function isFault(name: string): name is Fault {
@@ -187,6 +195,8 @@ const COSTS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
   'fallsSilent',
   'exitsEarly',
   'requeues',
+  'jitLost',
+  'neverAsks',
 ]);
 
 /** These hit one launch or container; the others hide something from the dispatcher, or keep it from asking, for a while. */
@@ -202,6 +212,8 @@ const HITS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
   'fallsSilent',
   'exitsEarly',
   'requeues',
+  'jitLost',
+  'neverAsks',
 ]);
 
 export class Dice {

@@ -28,6 +28,7 @@ export type Rule =
   | 'no fact moves what its source cannot speak of'
   | 'a delivery that was answered is kept'
   | 'a container that we stopped is marked'
+  | 'a parked container gets one job of its own registration'
   | 'the engine keeps its own contract';
 
 export interface Violation {
@@ -49,6 +50,8 @@ export interface InvariantsOptions {
   readonly now: () => number;
   readonly history: History;
   readonly caps: readonly Cap[];
+  /** The runner that the JIT configuration is of, as GitHub has it. */
+  readonly registeredFor: (jit: string) => { readonly name: string; readonly labels: readonly string[] } | undefined;
   /** Label sets that must never be registered: of refused jobs and of those that are not ours. */
   readonly forbiddenLabels: readonly (readonly string[])[];
 }
@@ -66,6 +69,8 @@ const UNLISTED_MS = 30 * 60_000;
 const MAX_STOP_MS = 60_000;
 /** What was written for so long is on the disk. */
 const UNSYNCED_MS = 1_000;
+/** From the moment that a container gets its job, from which its limit counts, to the one at which it has it. */
+const HAND_OVER_MS = 90_000;
 const PROOF_MISSES = 3;
 const PROOF_SPAN_MS = 180_000;
 
@@ -80,6 +85,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #forbidden: ReadonlySet<string>;
   readonly #registered = new Set<string>();
   readonly #created = new Set<string>();
+  readonly #handedOver = new Set<string>();
   readonly #waited = new Map<WorldJob, number>();
   readonly #asked = new Map<string, readonly number[]>();
   readonly #looks = new Map<string, readonly number[]>();
@@ -168,7 +174,10 @@ export class Invariants implements GithubWitness, ProviderWitness {
   }
 
   #hasRoom({ backends, maxRunners, name }: Registration): boolean {
-    const live = this.instances.filter((instance) => isLive(instance) && !instance.behindOurBack);
+    // What waits for no job makes room.
+    const live = this.instances.filter(
+      (instance) => isLive(instance) && !instance.behindOurBack && !isParked(instance),
+    );
     const of = (what: string) => live.filter((instance) => isWithin(instance, what)).length;
     const most = this.#options.caps.find((cap) => cap.of === '')?.max ?? 0;
     if (live.length >= most || of(name) >= maxRunners) return false;
@@ -200,7 +209,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
     for (const instance of this.instances) {
       const limitMs = instance.job?.plan.timeLimitMs;
       if (limitMs === undefined || !isLive(instance) || this.#overdue.has(instance)) continue;
-      const overdueMs = this.nowMs - Math.max(instance.createdAtMs + limitMs, sinceMs);
+      const overdueMs = this.nowMs - Math.max((instance.handedOverAtMs ?? instance.createdAtMs) + limitMs, sinceMs);
       if (overdueMs <= slackMs) continue;
       this.#overdue.add(instance);
       const what = `${instance.name} runs ${instance.job?.name} ${Math.round(overdueMs / 60_000)} min after its limit`;
@@ -302,12 +311,26 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (job === undefined) return;
     const nowMs = this.#options.now();
     const limitMs = job.plan.timeLimitMs;
-    const overLimit = limitMs !== undefined && job.startedAtMs !== null && nowMs - job.startedAtMs >= limitMs;
+    const { handedOverAtMs } = instance;
+    const limitSinceMs = handedOverAtMs === undefined ? job.startedAtMs : handedOverAtMs - HAND_OVER_MS;
+    const overLimit = limitMs !== undefined && limitSinceMs !== null && nowMs - limitSinceMs >= limitMs;
     if (overLimit || nowMs >= instance.tags.deadlineAtMs) return;
     this.violate('no instance is stopped while its job runs', `${instance.name} ran ${job.name}`, [
       instance.name,
       job.name,
     ]);
+  }
+
+  handedOver(instance: WorldInstance, jit: string): void {
+    const rule = 'a parked container gets one job of its own registration';
+    const { name } = instance;
+    if (this.#handedOver.has(name)) this.violate(rule, `${name} was handed a second JIT configuration`, [name]);
+    this.#handedOver.add(name);
+    const registered = this.#options.registeredFor(jit);
+    const [whose] = instance.backend.split('/');
+    if (registered?.name === name && registered.labels.some((label) => label.toLowerCase() === `${whose}-runner`))
+      return;
+    this.violate(rule, `${name} of ${whose} was handed that of ${registered?.name} for ${registered?.labels}`, [name]);
   }
 
   nameWasNotNew(name: string): void {
@@ -317,6 +340,11 @@ export class Invariants implements GithubWitness, ProviderWitness {
   looksSecret(where: string, values: unknown): void {
     if (mentions(values, 0)) this.violate('secrets stay secret', `the JIT configuration in ${where}`);
   }
+}
+
+/** Started ahead of a job that has not come. */
+export function isParked({ handedOverAtMs, isAhead }: WorldInstance): boolean {
+  return isAhead && handedOverAtMs === undefined;
 }
 
 function isWithin(instance: WorldInstance, of: string): boolean {

@@ -9,7 +9,7 @@ import type { Registration } from '../../dispatcher/model/registration.ts';
 import { Disk } from './disk.ts';
 import { DISPATCHER_ID, Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
 import { Dice, type Fault } from './faults.ts';
-import { type Cap, Invariants, labelKey, type Violation } from './invariants.ts';
+import { type Cap, Invariants, isParked, labelKey, type Violation } from './invariants.ts';
 import { streamsOf } from './random.ts';
 import {
   BROKEN_IMAGE,
@@ -53,6 +53,7 @@ export interface Outcome {
     Record<
       | 'jobs'
       | 'instances'
+      | 'parkedInVain'
       | 'faults'
       | 'crashes'
       | 'shutdowns'
@@ -102,6 +103,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     now: () => clock.now(),
     history,
     caps: capsOf(scenario),
+    registeredFor: (jit) => worldOf(jit.slice(JIT_MARKER.length).split('/')[0] ?? '').registeredFor(jit),
     forbiddenLabels: scenario.tenants.flatMap((tenant) =>
       tenant.jobs
         .filter((job) => job.expectation === 'refused' || job.expectation === 'not-ours')
@@ -149,6 +151,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
         history,
         witness: invariants,
         githubOf: (jit) => worldOf(jit.slice(JIT_MARKER.length).split('/')[0] ?? ''),
+        jitFor: (runner) => receiver?.jitFor(runner) ?? Promise.resolve(undefined),
         brokenImage: BROKEN_IMAGE,
       });
     accounts.set(name, account);
@@ -282,6 +285,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   }
 
   finished = true;
+  dispatcher.unpark();
   const leftovers = async (): Promise<readonly { readonly what: string; readonly name: string }[]> => [
     ...[...accounts.values()].flatMap((account) =>
       account.present.map(({ name, state }) => ({ what: `instance (${state})`, name })),
@@ -313,7 +317,8 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     faults: dice.seen,
     counts: {
       jobs: scenario.tenants.reduce((sum, tenant) => sum + tenant.jobs.length, 0),
-      instances: invariants.instances.length,
+      instances: invariants.instances.filter((instance) => !isParked(instance)).length,
+      parkedInVain: invariants.instances.filter(isParked).length,
       faults: dice.total,
       crashes: dispatcher.crashes,
       shutdowns: dispatcher.shutdowns,
@@ -323,7 +328,8 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
       virtualMinutes: Math.round((clock.now() - scenario.startMs) / MINUTE),
       mostLooks: invariants.mostLooks,
       served: scenario.tenants.flatMap(({ jobs }) => jobs.filter((job) => job.expectation === 'runs')).length,
-      launched: invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE).length,
+      launched: invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE && !isParked(instance))
+        .length,
     },
   };
 }
@@ -420,7 +426,7 @@ async function judgeStops(invariants: Invariants, ledger: Ledger): Promise<void>
 }
 
 async function liveRows(ledger: Ledger): Promise<readonly string[]> {
-  const states = ['creating', 'starting', 'online', 'busy', 'finishing', 'draining'] as const;
+  const states = ['creating', 'parked', 'starting', 'online', 'busy', 'finishing', 'draining'] as const;
   return (await ledger.runners({ states, limit: 1000 }, 'reject')).map((runner) => runner.name);
 }
 
@@ -460,7 +466,7 @@ function judgeLaunches(
   const wanted = jobs.filter((job) => job.plan.expectation === 'runs');
   const doomed = jobs.filter((job) => job.plan.expectation === 'doomed');
   const sum = (of: (job: WorldJob) => number): number => jobs.reduce((total, job) => total + of(job), 0);
-  const made = invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE);
+  const made = invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE && !isParked(instance));
   const overLimit = wanted.filter((job) => job.conclusion === 'failure').length;
   const hours = (invariants.nowMs - scenario.startMs) / (60 * MINUTE);
   const bound =
@@ -479,6 +485,7 @@ function judgeLaunches(
   if (made.length > bound) {
     invariants.violate('launches are bounded', `${made.length} instances for ${wanted.length} jobs, at most ${bound}`);
   }
+  judgeParked(invariants, scenario, dice, wanted.length + doomed.length, hours, dispatcher);
   const broken = invariants.instances.filter(
     (instance) => instance.image === BROKEN_IMAGE && !instance.behindOurBack,
   ).length;
@@ -486,6 +493,23 @@ function judgeLaunches(
   if (broken > brokenBound) {
     invariants.violate('launches are bounded', `${broken} instances of a broken image, at most ${brokenBound}`);
   }
+}
+
+/** Those that never got a job: one for each place of a pool and each of its ages, and each that made room or was unlucky. */
+function judgeParked(
+  invariants: Invariants,
+  scenario: Scenario,
+  dice: Dice,
+  jobs: number,
+  hours: number,
+  dispatcher: Dispatcher,
+): void {
+  const unused = invariants.instances.filter(isParked);
+  const pools = scenario.tenants.flatMap(({ registration }) => registration.standby ?? []);
+  const ages = pools.reduce((sum, { maxAgeMs, size }) => sum + size * (2 + (hours * 60 * MINUTE) / maxAgeMs), 0);
+  const bound = Math.ceil(ages) + jobs + dice.costly + dispatcher.crashes + outageMinutes(scenario);
+  if (unused.length <= bound) return;
+  invariants.violate('launches are bounded', `${unused.length} containers were parked in vain, at most ${bound}`);
 }
 
 /**

@@ -179,6 +179,7 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     return { fromMs, untilMs: fromMs + troubles.magnitude(MINUTE / 2, 20 * MINUTE), kind };
   });
   const label = `${name}-runner`;
+  const standby = drawStandby(streams(`scenario standby ${index}`));
   const [where] = repositoriesOf(claim);
   return {
     registration: {
@@ -223,6 +224,8 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
       poll: { intervalMs: MINUTE, repositories: [] },
       timeouts: { launchMs: 10 * MINUTE, idleMs: 5 * MINUTE },
       chargeLabels: {},
+      // Only what registers at one place can have it.
+      ...(claim.kind === 'repositories' ? {} : standby),
     },
     backends,
     outages: faultless ? [] : outages,
@@ -234,6 +237,17 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     foreignRunnerScope:
       where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
   };
+}
+
+/** Containers that are started ahead of jobs: half of the tenants have some. */
+function drawStandby(luck: Stream): Pick<Registration, 'standby'> {
+  const drawn = luck.chance(0.5);
+  const pools = [[], ['cpu-2'], ['timeout-10m']].map((labels) => ({
+    ...{ labels, has: luck.chance(0.5), size: luck.whole(1, 3) },
+    maxAgeMs: Math.round(luck.magnitude(10 * MINUTE, 120 * MINUTE)),
+  }));
+  const has = pools.filter(({ has }, index) => has || index === 0);
+  return drawn ? { standby: has.map(({ labels, maxAgeMs, size }) => ({ labels, maxAgeMs, size })) } : {};
 }
 
 interface Wish {

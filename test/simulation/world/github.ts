@@ -249,6 +249,11 @@ export class GithubWorld {
   }
 
   /** A process starts listening with its JIT configuration. False when GitHub does not know the runner (any more). */
+  /** The runner that the JIT configuration is of, if it is still registered. */
+  registeredFor(jit: string): { readonly name: string; readonly labels: readonly string[] } | undefined {
+    return this.#runners.get(Number(jit.slice(`${JIT_MARKER}${this.host}/`.length)));
+  }
+
   connect(jit: string, process: RunnerProcess): boolean {
     const runner = this.#runners.get(Number(jit.slice(`${JIT_MARKER}${this.host}/`.length)));
     if (runner === undefined || runner.process !== undefined) {

@@ -3,6 +3,7 @@
  * can share one. What a backend sees of it goes through provider-port.ts.
  */
 
+import type { JitAnswer } from '../../../dispatcher/lifecycle/standby/hand-over.ts';
 import type {
   Instance,
   InstanceReason,
@@ -23,6 +24,8 @@ export interface ProviderWitness {
   instanceCreated(instance: WorldInstance): void;
   /** An instance that has not ended is told to stop. */
   instanceStopped(instance: WorldInstance): void;
+  /** A container that was started ahead of its job was handed a JIT configuration. */
+  handedOver(instance: WorldInstance, jit: string): void;
   /** A launch was said to be the first of its name, and is not. */
   nameWasNotNew(name: string): void;
 }
@@ -40,6 +43,9 @@ export interface WorldInstance {
   state: InstanceState;
   reason: InstanceReason | undefined;
   job: WorldJob | undefined;
+  /** Started ahead of its job: when it got one. */
+  readonly isAhead: boolean;
+  handedOverAtMs: number | undefined;
   /** Not shown before this time: the service's own index lags. */
   readonly visibleAtMs: number;
   /** When a listing left it out, which no listing has shown since. */
@@ -51,6 +57,9 @@ export function isLive(instance: WorldInstance): boolean {
   return instance.state === 'pending' || instance.state === 'running';
 }
 
+/** As the limits of the scenario's registrations say. */
+const FORGOTTEN_MS = 15 * 60_000;
+
 export interface AccountOptions {
   readonly name: string;
   readonly clock: Clock;
@@ -59,6 +68,8 @@ export interface AccountOptions {
   readonly witness: ProviderWitness;
   /** Whose runners run here: found by the JIT configuration's host. */
   readonly githubOf: (jit: string) => GithubWorld;
+  /** Where containers that were started ahead of their jobs ask for one. Undefined: nobody answers. */
+  readonly jitFor: (runner: string) => Promise<JitAnswer | undefined>;
   /** An image that this service cannot pull. */
   readonly brokenImage: string;
 }
@@ -103,6 +114,7 @@ export class Account {
     if (known !== undefined) return known;
     const { clock, dice, history } = this.#options;
     const nowMs = clock.now();
+    const jit = request.secretEnvironment['ACTIONS_RUNNER_INPUT_JITCONFIG'];
     const instance: WorldInstance = {
       name: request.name,
       id: `${this.#options.name}-${this.#nextId}`,
@@ -114,6 +126,8 @@ export class Account {
       state: 'pending',
       reason: undefined,
       job: undefined,
+      isAhead: jit === undefined,
+      handedOverAtMs: undefined,
       visibleAtMs: nowMs + (dice.hits('providerListGap') ? this.#luck.between(1_000, 20_000) : 0),
       leftOutAtMs: undefined,
       removed: false,
@@ -126,7 +140,7 @@ export class Account {
       `created ${instance.id} on ${backend}${behindOurBack ? ' BEHIND OUR BACK' : ''}`,
     );
     this.#options.witness.instanceCreated(instance);
-    this.#boot(instance, Object.values(request.secretEnvironment)[0] ?? '');
+    this.#boot(instance, jit);
     return instance;
   }
 
@@ -161,7 +175,7 @@ export class Account {
     running?.github.disconnect(running.process);
   }
 
-  #boot(instance: WorldInstance, jit: string): void {
+  #boot(instance: WorldInstance, jit: string | undefined): void {
     const { clock, dice } = this.#options;
     const slow = dice.hits('bootSlow');
     const never = dice.hits('bootNever');
@@ -190,8 +204,37 @@ export class Account {
         clock.after(1_000, () => this.#exit(instance, 1));
         return;
       }
-      clock.after(this.#luck.between(500, 3_000), () => this.#listen(instance, jit));
+      if (jit !== undefined) {
+        clock.after(this.#luck.between(500, 3_000), () => this.#listen(instance, jit));
+        return;
+      }
+      if (dice.hits('neverAsks')) return;
+      clock.after(this.#luck.between(500, 3_000), () => void this.#ask(instance, clock.now()));
     });
+  }
+
+  /** As `fetch-jit` of the image does: it gives up when no dispatcher has known it for long. */
+  async #ask(instance: WorldInstance, heardAtMs: number): Promise<void> {
+    const { clock, dice, jitFor, witness } = this.#options;
+    if (!isLive(instance)) return;
+    const answer = await jitFor(instance.name);
+    if (!isLive(instance)) return;
+    const again = (ms: number, atMs: number): void => void clock.after(ms, () => void this.#ask(instance, atMs));
+    switch (answer?.kind) {
+      case 'jit':
+        witness.handedOver(instance, answer.encodedJitConfig);
+        instance.handedOverAtMs ??= clock.now();
+        if (dice.hits('jitLost')) again(5_000, clock.now());
+        else clock.after(this.#luck.between(500, 3_000), () => this.#listen(instance, answer.encodedJitConfig));
+        return;
+      case 'not-yet':
+        return again(1_000, clock.now());
+      case 'never':
+        return this.#exit(instance, 79);
+      case undefined:
+        if (clock.now() - heardAtMs >= FORGOTTEN_MS) this.#exit(instance, 76);
+        else again(5_000, heardAtMs);
+    }
   }
 
   #listen(instance: WorldInstance, jit: string): void {

@@ -40,7 +40,13 @@ function worldWith(rates: Partial<FaultRates> = {}) {
   const clock = new VirtualClock(0);
   const dice = new Dice({ ...NO_FAULTS, ...rates }, streamsOf(1));
   const history = new History(() => clock.now());
-  const invariants = new Invariants({ now: () => clock.now(), history, caps: [], forbiddenLabels: [] });
+  const invariants = new Invariants({
+    now: () => clock.now(),
+    history,
+    caps: [],
+    forbiddenLabels: [],
+    registeredFor: () => undefined,
+  });
   const announced: ToldFact[] = [];
   const github = new GithubWorld({
     host: 'github.com',
@@ -58,6 +64,7 @@ function worldWith(rates: Partial<FaultRates> = {}) {
     history,
     witness: invariants,
     githubOf: () => github,
+    jitFor: async () => undefined,
     brokenImage: 'broken',
   });
   const common = { clock, dice, history, outages: [] };
