@@ -17,6 +17,7 @@ const TIMEOUT_MS = 35_000;
 const flagsSchema = z.object({
   url: z.string().optional(),
   tokenFile: z.string().optional(),
+  profile: z.string().optional(),
   json: z.boolean().default(false),
 });
 
@@ -30,6 +31,10 @@ export function adminCommand(name: string, description: string, terminal: Termin
         `the admin listener (default: SHR_ADMIN_URL, then dispatcher.yaml here, then ${DEFAULT_ADMIN_URL})`,
       )
       .option('--token-file <path>', 'a file with the token (default: SHR_ADMIN_TOKEN, then dispatcher.yaml here)')
+      .option(
+        '--profile <name>',
+        'a dispatcher that `shr login` keeps (default: SHR_PROFILE, then `default` without dispatcher.yaml here)',
+      )
       .option('--json', 'print the answer as JSON')
       // A subcommand inherits neither from the command that it is added to.
       .exitOverride()
@@ -147,7 +152,7 @@ function refused(status: number, body: unknown, base: URL, tokenFrom: string | u
     return new AdminClientError(
       1,
       'the dispatcher wants a token',
-      'Set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.',
+      'Use `shr login`, set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.',
     );
   }
   if (status === 401 && error === 'wrong token') {

@@ -8,6 +8,7 @@ import { isLoopback } from '../http/admin-access.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import { type DispatcherConfig, Secret } from '../model/registration.ts';
 import { AdminClientError } from './admin-client-error.ts';
+import { DEFAULT_PROFILE, type Profile, profileNames, readProfile } from './profiles.ts';
 import type { Terminal } from './terminal.ts';
 
 export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
@@ -24,15 +25,51 @@ export interface AdminTarget {
 interface AdminFlags {
   readonly url?: string | undefined;
   readonly tokenFile?: string | undefined;
+  readonly profile?: string | undefined;
 }
 
 export async function adminTarget(flags: AdminFlags, terminal: Terminal): Promise<AdminTarget> {
+  const profile = wantedProfile(flags, terminal);
+  if (profile !== undefined) return targetOf(await existingProfile(profile, terminal));
   const named = namedUrl(flags, terminal);
   const given = await givenToken(flags, terminal);
   const access = named !== undefined && given !== undefined ? undefined : await accessOf(terminal);
+  if (named === undefined && given === undefined && access === undefined) {
+    const usual = await readProfile(DEFAULT_PROFILE, terminal);
+    if (usual !== undefined) return targetOf(usual);
+  }
   const base = named ?? urlOf(access);
   const { token, from } = given ?? tokenFor(base, access) ?? {};
   return { base, token, tokenFrom: from };
+}
+
+/** Of the flag, or of a variable where nothing else names a dispatcher. */
+function wantedProfile({ profile, tokenFile, url }: AdminFlags, { environment }: Terminal): string | undefined {
+  if (profile !== undefined && (url !== undefined || tokenFile !== undefined)) {
+    throw new AdminClientError(
+      2,
+      '--profile has an address and a token of its own',
+      'Leave --url and --token-file out.',
+    );
+  }
+  if (profile !== undefined || url !== undefined || tokenFile !== undefined) return profile;
+  const others = [environment['SHR_ADMIN_URL'], environment['SHR_ADMIN_TOKEN']];
+  return others.every((text) => text === undefined || text === '')
+    ? environment['SHR_PROFILE'] || undefined
+    : undefined;
+}
+
+async function existingProfile(name: string, terminal: Terminal): Promise<Profile> {
+  const profile = await readProfile(name, terminal);
+  if (profile !== undefined) return profile;
+  const names = await profileNames(terminal);
+  const cure = names.length === 0 ? 'Make one with `shr login`.' : `There are: ${names.join(', ')}.`;
+  throw new AdminClientError(2, `there is no profile ${name}`, cure);
+}
+
+function targetOf({ name, token, url }: Profile): AdminTarget {
+  const from = `profile ${name}`;
+  return { base: url, token: sendable(token.reveal(), from), tokenFrom: from };
 }
 
 function namedUrl(flags: AdminFlags, terminal: Terminal): URL | undefined {
@@ -72,7 +109,7 @@ async function givenToken(flags: AdminFlags, terminal: Terminal): Promise<GivenT
 }
 
 /** fetch would quote a header value that it cannot send in its error message. */
-function sendable(token: string, from: string): Secret {
+export function sendable(token: string, from: string): Secret {
   if (/^[\x21-\x7e]+$/.test(token)) return new Secret(token);
   throw new AdminClientError(
     2,
@@ -81,7 +118,7 @@ function sendable(token: string, from: string): Secret {
   );
 }
 
-async function readTokenFile(path: string, terminal: Terminal): Promise<string> {
+export async function readTokenFile(path: string, terminal: Pick<Terminal, 'workingFolder'>): Promise<string> {
   const text = await firstBytes(resolve(terminal.workingFolder, path), TOKEN_BYTES + 1).catch((error: unknown) => {
     const { message, cure } = fileProblem(error);
     throw new AdminClientError(2, `--token-file ${path}: ${message}`, cure, error);

@@ -80,6 +80,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./lanes.ts'),
   },
   {
+    name: 'login',
+    summary: 'keep the address and token of a dispatcher for the commands that ask one',
+    load: () => import('./login.ts'),
+  },
+  { name: 'logout', summary: 'forget what `shr login` kept', load: () => import('./logout.ts') },
+  {
     name: 'token',
     summary: 'create, list and revoke the tokens of the admin API',
     load: () => import('./token.ts'),
