@@ -14,6 +14,8 @@ export interface Deployment {
   readonly memoryGiB: number;
   /** Where the dispatcher listens for webhooks inside its container. */
   readonly listenPort: number;
+  /** Present if it speaks TLS there itself. */
+  readonly speaksTls?: true;
   /** Of the admin listener, for the health check. */
   readonly adminPort: number;
   /** The port that webhooks come to from outside. */
@@ -48,6 +50,8 @@ export interface Deployed {
   readonly url: string;
   /** What to know about that address, such as who must bring TLS. */
   readonly urlNote?: string;
+  /** What is lost with the container, and what is not. */
+  readonly ledgerNote: string;
 }
 
 export interface DeploymentStatus {

@@ -34,6 +34,15 @@ export function programOf(role: Role): readonly string[] {
   return ['node', '/opt/shr/shr.mjs', ...commandOf(role)];
 }
 
+/** Where the ledger is on the container's own disk. */
+export const LEDGER_ENDS =
+  'The ledger is on the container’s own disk: the history of jobs, runners and deliveries is lost at an update, or when the service moves it. ' +
+  'No job is: what runs is taken up again, and what waits is found by polling.';
+export const CERTIFICATE_NOTE =
+  'It speaks TLS: GitHub needs a name of its certificate that leads there. When the certificate is renewed, deploy again.';
+/** While the old one is gone and the new one is not ready. */
+export const GAP = 'nothing is served until the new one is ready; it finds the jobs that came meanwhile';
+
 /** Until it listens, a dispatcher says a few lines at most. */
 const MAX_START_CHARACTERS = 65_536;
 
@@ -50,6 +59,10 @@ export function hasDrained(output: string): boolean {
 /** For people: the end of a log. */
 export function lastLines(output: string): string {
   return output.trimEnd().split('\n').slice(-5).join('\n');
+}
+
+export function schemeOf(speaksTls: true | undefined): 'http' | 'https' {
+  return speaksTls === true ? 'https' : 'http';
 }
 
 /** The words after the image's own entry point. */

@@ -4,6 +4,7 @@ import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
+import type { Files } from './config/files.ts';
 import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
@@ -11,7 +12,7 @@ import { requestersFor } from './github/credential.ts';
 import { GithubTimes } from './github/github-time.ts';
 import { type AdminListener, createAdminListener } from './http/admin.ts';
 import { shownPoll } from './http/admin-views.ts';
-import { ListenerCertificate } from './http/certificate.ts';
+import { ListenerCertificate, readCertificateFile } from './http/certificate.ts';
 import { liveOutput } from './http/live-output.ts';
 import { connectionShares } from './http/open-files.ts';
 import { createPublicListener, type PublicListener } from './http/public.ts';
@@ -44,6 +45,8 @@ import { RunnerVersions } from './versions/runner-versions.ts';
 
 export interface DispatcherOptions {
   readonly configuration: Configuration;
+  /** Where the files are that it names. Default: this machine's. */
+  readonly files?: Pick<Files, 'read'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -230,7 +233,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       trustedProxies: dispatcher.trustedProxies,
       onYield: (from) => shedding.yielded(from),
       limits: shares.public,
-      ...certificateOf(dispatcher.publicListen, clock, log),
+      ...certificateOf(options, clock),
       calls: createRunnerCalls({
         ...{ ledger, engine, log, metrics },
         registration: (name) => tenants.get(name)?.registration,
@@ -282,8 +285,11 @@ function callbacksOf({ url }: Configuration['dispatcher']['publicListen']) {
   return url === undefined ? {} : { callbackUrl: url };
 }
 
-function certificateOf({ tls }: Configuration['dispatcher']['publicListen'], clock: Clock, log: Log) {
-  return tls === undefined ? {} : { certificate: new ListenerCertificate({ files: tls, clock, log }) };
+function certificateOf({ configuration, files, log }: DispatcherOptions, clock: Clock) {
+  const { tls } = configuration.dispatcher.publicListen;
+  if (tls === undefined) return {};
+  const read = files === undefined ? {} : { read: (path: string) => readCertificateFile(files, path) };
+  return { certificate: new ListenerCertificate({ files: tls, clock, log, ...read }) };
 }
 
 function followingClock(machine: Clock, log: Log): Clock {

@@ -10,7 +10,18 @@ import type { ContainerGroup } from '../../providers/ali-eci/state.ts';
 import { Deadlines } from '../../providers/kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../../providers/provider.ts';
 import type { Deployed, Deployer, Deployment, DeploymentStatus, PlannedStep, Role, Tell } from '../deployer.ts';
-import { DEPLOYMENT_TAG, deploymentHash, HASH_TAG, hasStarted, lastLines, ROLE_TAG } from '../tags.ts';
+import {
+  CERTIFICATE_NOTE,
+  DEPLOYMENT_TAG,
+  deploymentHash,
+  GAP,
+  HASH_TAG,
+  hasStarted,
+  LEDGER_ENDS,
+  lastLines,
+  ROLE_TAG,
+  schemeOf,
+} from '../tags.ts';
 import { CONTAINER, dispatcherParameters, groupName } from './request.ts';
 
 const READY_WITHIN_MS = 15 * 60_000;
@@ -58,10 +69,10 @@ export class AliEciDeployer implements Deployer {
     const others = found.filter((group) => group !== wanted);
     if (wanted !== undefined && others.length === 0 && (await this.#isReady(wanted))) {
       tell(`${name} runs as it should`);
-      return { changed: false, ...addressOf(wanted, deployment) };
+      return { changed: false, ledgerNote: LEDGER_ENDS, ...addressOf(wanted, deployment) };
     }
     if (others.length > 0) {
-      tell(`stopping ${name} in order, and removing it: its history goes with it, jobs that run do not`);
+      tell(`stopping ${name} in order, and removing it: its history goes with it, jobs that run do not; ${GAP}`);
       for (const other of others) await this.#delete(other.ContainerGroupId);
     }
     let group = wanted?.ContainerGroupId;
@@ -74,7 +85,7 @@ export class AliEciDeployer implements Deployer {
     }
     tell('waiting until it is ready');
     const ready = await this.#whenReady(group);
-    return { changed: true, ...addressOf(ready, deployment) };
+    return { changed: true, ledgerNote: LEDGER_ENDS, ...addressOf(ready, deployment) };
   }
 
   async status(id: string): Promise<DeploymentStatus | undefined> {
@@ -222,14 +233,15 @@ function failureOf(group: ContainerGroup): string | undefined {
   return current?.Reason === 'CrashLoopBackOff' ? 'it ends again and again' : undefined;
 }
 
-function addressOf(group: ContainerGroup, { listenPort }: Deployment): Pick<Deployed, 'url' | 'urlNote'> {
+function addressOf(group: ContainerGroup, { listenPort, speaksTls }: Deployment): Pick<Deployed, 'url' | 'urlNote'> {
   const isPublic = group.InternetIp !== undefined && group.InternetIp !== null && group.InternetIp !== '';
   return {
-    url: `http://${isPublic ? group.InternetIp : (group.IntranetIp ?? 'ADDRESS')}:${listenPort}`,
+    url: `${schemeOf(speaksTls)}://${isPublic ? group.InternetIp : (group.IntranetIp ?? 'ADDRESS')}:${listenPort}`,
     urlNote: [
-      'The service brings no TLS, and the address is another one after an update: put a load balancer in front, and give GitHub its address.',
+      speaksTls === true
+        ? `${CERTIFICATE_NOTE} The address is another one after an update.`
+        : 'The service brings no TLS, and the address is another one after an update: put a load balancer in front, and give GitHub its address.',
       ...(isPublic ? [] : ['`publicAddress` of the backend would give it an address that the internet reaches.']),
-      'The ledger is on the container’s disk: history ends with it, and what runs is taken up again.',
     ].join(' '),
   };
 }

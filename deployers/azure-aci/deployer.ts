@@ -4,7 +4,18 @@ import type { AzureAciOptions } from '../../providers/azure-aci/options.ts';
 import { type Group, isDeleting } from '../../providers/azure-aci/state.ts';
 import { ProviderError, type ProviderHost } from '../../providers/provider.ts';
 import type { Deployed, Deployer, Deployment, DeploymentStatus, PlannedStep, Role, Tell } from '../deployer.ts';
-import { DEPLOYMENT_TAG, deploymentHash, HASH_TAG, hasStarted, lastLines, ROLE_TAG } from '../tags.ts';
+import {
+  CERTIFICATE_NOTE,
+  DEPLOYMENT_TAG,
+  deploymentHash,
+  GAP,
+  HASH_TAG,
+  hasStarted,
+  LEDGER_ENDS,
+  lastLines,
+  ROLE_TAG,
+  schemeOf,
+} from '../tags.ts';
 import { CONTAINER, dispatcherGroup, groupName } from './request.ts';
 
 /** A pull of a large image takes minutes. */
@@ -41,11 +52,11 @@ export class AzureAciDeployer implements Deployer {
     const isWanted = found !== undefined && tagOf(found, HASH_TAG) === hash && !isDeleting(found);
     if (isWanted && (await this.#isReady(found))) {
       tell(`${name} runs as it should`);
-      return { changed: false, ...addressOf(found, deployment) };
+      return { changed: false, ledgerNote: LEDGER_ENDS, ...addressOf(found, deployment) };
     }
     // One with this hash that is not ready may be starting still.
     if (found !== undefined && !(isWanted && failureOf(found) === undefined)) {
-      tell(`stopping ${name} in order, and removing it: its history goes with it, jobs that run do not`);
+      tell(`stopping ${name} in order, and removing it: its history goes with it, jobs that run do not; ${GAP}`);
       await this.#delete(name);
     }
     if (found === undefined || !isWanted || failureOf(found) !== undefined) {
@@ -56,7 +67,7 @@ export class AzureAciDeployer implements Deployer {
     }
     tell('waiting until it is ready');
     const ready = await this.#whenReady(deployment.id);
-    return { changed: true, ...addressOf(ready, deployment) };
+    return { changed: true, ledgerNote: LEDGER_ENDS, ...addressOf(ready, deployment) };
   }
 
   async status(id: string): Promise<DeploymentStatus | undefined> {
@@ -191,12 +202,13 @@ function failureOf(group: Group): string | undefined {
   return undefined;
 }
 
-function addressOf(group: Group, { listenPort }: Deployment): Pick<Deployed, 'url' | 'urlNote'> {
+function addressOf(group: Group, { listenPort, speaksTls }: Deployment): Pick<Deployed, 'url' | 'urlNote'> {
   const host = group.ipAddress?.fqdn ?? group.ipAddress?.ip ?? 'ADDRESS';
   return {
-    url: `http://${host}:${listenPort}`,
+    url: `${schemeOf(speaksTls)}://${host}:${listenPort}`,
     urlNote:
-      'The service brings no TLS: put something that speaks it in front (Application Gateway, Front Door), and give GitHub that address. ' +
-      'The ledger is on the container’s disk: history ends with it, and what runs is taken up again.',
+      speaksTls === true
+        ? CERTIFICATE_NOTE
+        : 'The service brings no TLS: put something that speaks it in front (Application Gateway, Front Door), and give GitHub that address.',
   };
 }

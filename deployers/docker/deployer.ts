@@ -17,12 +17,14 @@ import {
 } from '../deployer.ts';
 import {
   BUNDLE_FILE,
+  CERTIFICATE_NOTE,
   DEPLOYMENT_TAG,
   DISPATCHER_USER,
   deploymentHash,
   HASH_TAG,
   lastLines,
   ROLE_TAG,
+  schemeOf,
 } from '../tags.ts';
 import { DeploymentEngine, type DispatcherContainer } from './calls.ts';
 import { type ContainerPlan, containerName, dispatcherBody, volumeName } from './request.ts';
@@ -231,11 +233,15 @@ export class DockerDeployer implements Deployer {
     }
   }
 
-  #address({ listenPort, publicPort }: Deployment): Pick<Deployed, 'url' | 'urlNote'> {
+  #address({ id, listenPort, publicPort, speaksTls }: Deployment): Omit<Deployed, 'changed'> {
     const { hostName, network } = this.#options;
     return {
-      url: `http://${hostName}:${network === 'host' ? listenPort : publicPort}`,
-      urlNote: 'GitHub needs an address that the internet reaches, with TLS: put a proxy in front of this port.',
+      url: `${schemeOf(speaksTls)}://${hostName}:${network === 'host' ? listenPort : publicPort}`,
+      urlNote:
+        speaksTls === true
+          ? CERTIFICATE_NOTE
+          : 'GitHub needs an address that the internet reaches, with TLS: put a proxy in front of this port.',
+      ledgerNote: `The ledger is in the volume ${volumeName(id)} of this engine, and outlives updates. If the volume is lost, history is lost and no job is.`,
     };
   }
 }

@@ -12,7 +12,7 @@ import {
   type Role,
   type Tell,
 } from '../deployer.ts';
-import { deploymentHash, hasDrained, lastLines } from '../tags.ts';
+import { deploymentHash, GAP, hasDrained, LEDGER_ENDS, lastLines } from '../tags.ts';
 import { RunServices, type ServiceAnswer } from './calls.ts';
 import { DEPLOYMENT_LABEL, HASH_LABEL, labelsOf, ROLE_LABEL, serviceFor, serviceId } from './request.ts';
 
@@ -52,6 +52,12 @@ export class CloudRunDeployer implements Deployer {
     const { id, bundle } = deployment;
     const name = serviceId(id);
     const reader = this.#account();
+    if (deployment.speaksTls === true) {
+      throw new DeploymentRefused(
+        'Cloud Run brings TLS itself, and speaks plain HTTP to the dispatcher',
+        'Remove `listen.public.tls` from dispatcher.yaml.',
+      );
+    }
     if (bundle.length > MAX_SECRET_BYTES) {
       throw new DeploymentRefused(
         `the configuration has ${bundle.length} bytes when packed, and a secret has ${MAX_SECRET_BYTES}`,
@@ -63,12 +69,12 @@ export class CloudRunDeployer implements Deployer {
     const isWanted = found !== undefined && found.labels?.[HASH_LABEL] === hash && !isDeleting(found);
     if (isWanted && (await this.#isReady(found))) {
       tell(`${name} runs as it should`);
-      return { changed: false, ...addressOf(found) };
+      return { changed: false, ledgerNote: LEDGER_ENDS, ...addressOf(found) };
     }
     const starts = isWanted && found.terminalCondition?.state !== 'CONDITION_FAILED';
     if (!starts) {
       if (found !== undefined) {
-        tell(`stopping ${name} in order, and removing it: its history goes with it, jobs that run do not`);
+        tell(`stopping ${name} in order, and removing it: its history goes with it, jobs that run do not; ${GAP}`);
         await this.#delete(name);
       }
       tell(`creating ${name} and its secret`);
@@ -80,7 +86,7 @@ export class CloudRunDeployer implements Deployer {
       await this.#services.create(name, serviceFor(deployment, plan, this.#options));
     }
     tell('waiting until it is ready');
-    return { changed: true, ...addressOf(await this.#whenReady(id)) };
+    return { changed: true, ledgerNote: LEDGER_ENDS, ...addressOf(await this.#whenReady(id)) };
   }
 
   async status(id: string): Promise<DeploymentStatus | undefined> {
@@ -212,9 +218,6 @@ function isDeleting({ deleteTime }: ServiceAnswer): boolean {
   return deleteTime !== undefined && deleteTime !== null;
 }
 
-function addressOf({ uri }: ServiceAnswer): Pick<Deployed, 'url' | 'urlNote'> {
-  return {
-    url: uri,
-    urlNote: 'The ledger is in the instance’s memory: history ends with it, and what runs is taken up again.',
-  };
+function addressOf({ uri }: ServiceAnswer): Pick<Deployed, 'url'> {
+  return { url: uri };
 }

@@ -10,6 +10,7 @@ import type { Claim, Configuration, Registration } from '../model/registration.t
 import { type AppWebhook, type AppWebhookOutcome, appWebhooks, setAppWebhook } from './deploy/app-webhook.ts';
 import { type DeployOptions, type Packed, pack } from './deploy/pack.ts';
 import { leftRunners } from './deploy/runners.ts';
+import { wayOutIn } from './deploy/way-out.ts';
 import { printable, printFields } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -125,6 +126,7 @@ function common(command: Command): Command {
     .option('--memory <GiB>', 'of the dispatcher', positive, 1)
     .option('--url <url>', 'with --registration: where the internet reaches it, for webhooks and call-backs')
     .option('--service-account <email>', 'gcp-cloud-run: of the dispatcher, which gets to read its secret')
+    .option('--proxy', 'the proxy and the authorities (NODE_EXTRA_CA_CERTS) of this environment go along')
     .option('--network <name>', 'docker: a network of the engine, or `host`');
 }
 
@@ -174,7 +176,7 @@ const cures: Readonly<Record<ProviderErrorKind, string>> = {
 
 async function report(
   { options, packed: { configuration }, terminal }: Session,
-  { changed, url: given, urlNote }: Deployed,
+  { changed, url: given, urlNote, ledgerNote }: Deployed,
 ): Promise<void> {
   const { dispatcher, registrations } = configuration;
   const known = dispatcher.publicListen.url;
@@ -206,6 +208,19 @@ async function report(
     ]);
   }
   if (known === undefined && urlNote !== undefined) terminal.out(`${urlNote}\n`);
+  for (const note of [ledgerNote, ...notTaken(options, terminal)]) terminal.out(`${note}\n`);
+}
+
+function notTaken({ proxy }: Options, { environment }: Terminal): readonly string[] {
+  const left = proxy === true ? [] : wayOutIn(environment);
+  return [
+    ...(left.length === 0
+      ? []
+      : [`${left.join(' and ')} of this environment did not go along: with --proxy the dispatcher uses the same.`]),
+    ...((environment['DATABASE_URL'] ?? '') === ''
+      ? []
+      : ['DATABASE_URL is set, and is not used: the ledger cannot be in PostgreSQL yet.']),
+  ];
 }
 
 function served({ webhooks }: Configuration['dispatcher']): string {

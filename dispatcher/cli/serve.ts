@@ -12,9 +12,10 @@ import { unseal } from '../../providers/kit/sealed-text.ts';
 import { type Clock, sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
 import { BUNDLE_PLACES, type Bundle, bundleFiles, decodeBundle, MAX_BUNDLE_BYTES } from '../config/bundle.ts';
-import { fileProblem, systemFiles } from '../config/files.ts';
+import { type Files, fileProblem, systemFiles } from '../config/files.ts';
 import { KeptValues } from '../config/kept-values.ts';
 import type { ConfigurationSources } from '../config/load.ts';
+import type { ProxySettings } from '../config/proxy.ts';
 import { CertificateError } from '../http/certificate.ts';
 import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
@@ -25,6 +26,7 @@ import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
+import { takeWayOut } from './deploy/way-out.ts';
 import { loadedFrom, sourcesIn } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { counted, printable } from './output.ts';
@@ -60,24 +62,25 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       }
       let keptValues: KeptValues | undefined;
       const live = options.bundle === undefined ? await liveFiles(folder, options, terminal, clock) : undefined;
-      const configuration = await load(options, terminal, live, async (config) => {
+      const loaded = await load(options, terminal, live, async (config) => {
         keptValues = await KeptValues.beside(config);
         return keptValues;
       });
-      if (configuration === undefined) {
+      if (loaded === undefined) {
         terminal.exit(1);
         return;
       }
+      const { configuration, files, proxy } = loaded;
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
       // Before it is ready: the signal would end a process that does not listen to it.
       const hangUp = new HangUp();
-      await tellWayOut(terminal, log);
+      await tellWayOut({ ...terminal, ...(proxy === undefined ? {} : { proxy }) }, log);
       let dispatcher: Dispatcher;
       try {
         await preparePlace(configuration.dispatcher.ledgerPath, log);
         const openFiles = await openFilesLimit();
         dispatcher = await startDispatcher({
-          ...{ configuration, clock, random: systemRandom, log, openFiles },
+          ...{ configuration, files, clock, random: systemRandom, log, openFiles },
           draining: options.drain === true,
         });
       } catch (error) {
@@ -221,22 +224,30 @@ function reloadingOf(
   });
 }
 
+interface LoadedForService {
+  readonly configuration: Configuration;
+  /** Where its files are. */
+  readonly files: Files;
+  /** Of a bundle. */
+  readonly proxy: ProxySettings | undefined;
+}
+
 async function load(
   { bundle }: ServeOptions,
   terminal: Terminal,
   live: LiveConfigurationFiles | undefined,
   knownValues: NonNullable<ConfigurationSources['knownValues']>,
-): Promise<Configuration | undefined> {
+): Promise<LoadedForService | undefined> {
   const packed = bundle === undefined ? undefined : await readBundle(resolve(terminal.workingFolder, bundle), terminal);
   if (bundle !== undefined && packed === undefined) return undefined;
+  const proxy = takeWayOut(packed?.environment ?? {});
+  for (const problem of proxy?.problems ?? []) terminal.error(`shr: ${problem}\n`);
+  if (proxy !== undefined && proxy.problems.length > 0) return undefined;
+  const files = packed === undefined ? systemFiles : bundleFiles(packed);
   const sources =
     packed === undefined
       ? live && { ...live.sources, memory: live.files.memory }
-      : {
-          ...BUNDLE_PLACES,
-          environment: { ...terminal.environment, ...packed.environment },
-          files: bundleFiles(packed),
-        };
+      : { ...BUNDLE_PLACES, environment: { ...terminal.environment, ...packed.environment }, files };
   if (sources === undefined) return undefined;
   const loaded = await loadedFrom({ ...sources, knownValues }, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
@@ -253,7 +264,7 @@ async function load(
     terminal.error(`shr: set aside until their problems are corrected: ${names.join(', ')}${more}\n`);
     terminal.error(`shr: serving ${registrations.length} of ${registrations.length + quarantined.length}\n`);
   }
-  return loaded.configuration;
+  return { configuration: loaded.configuration, files, proxy };
 }
 
 /** Undefined after the problem was printed. */

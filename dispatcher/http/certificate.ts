@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Clock } from '../../time/clock.ts';
 import { DAY, MINUTE, SECOND } from '../../time/units.ts';
-import { systemFiles } from '../config/files.ts';
+import { type Files, systemFiles } from '../config/files.ts';
 import type { Log } from '../log.ts';
 
 export interface CertificateFiles {
@@ -116,7 +116,7 @@ export class ListenerCertificate {
 /** Rejects with CertificateError. */
 export async function readKeyPair(
   files: CertificateFiles,
-  read: (path: string) => Promise<string> = readFile,
+  read = (path: string) => readCertificateFile(systemFiles, path),
 ): Promise<KeyPair> {
   const [cert, key] = await Promise.all([textOf(files.certificate, read), textOf(files.key, read)]);
   const certificate = parsed(() => new X509Certificate(cert), `${files.certificate} is not a PEM certificate`);
@@ -127,8 +127,8 @@ export async function readKeyPair(
   return { cert, key };
 }
 
-async function readFile(path: string): Promise<string> {
-  return (await systemFiles.read(path, { mostBytes: MOST_BYTES })).text;
+export async function readCertificateFile(files: Pick<Files, 'read'>, path: string): Promise<string> {
+  return (await files.read(path, { mostBytes: MOST_BYTES })).text;
 }
 
 async function textOf(path: string, read: (path: string) => Promise<string>): Promise<string> {

@@ -79,7 +79,11 @@ describe('a dispatcher deployed to Elastic Container Instance', function () {
     expect((await place.deploy('plan')).out).to.include('replace ');
     const { code, all } = await place.deploy('apply');
     expect(code, all).to.equal(0);
-    expect(all).to.include('stopping').and.include('is deployed, and ready');
+    expect(all)
+      .to.include('stopping')
+      .and.include('nothing is served until')
+      .and.include('is deployed, and ready')
+      .and.include('No job is: what runs is taken up again');
     await eventually('the job is done', 60_000, () => place.conclusion(id));
     expect(place.conclusion(id)).to.equal('success');
     expect(place.github.executions().length).to.equal(started + 1);

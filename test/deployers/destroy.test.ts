@@ -36,7 +36,7 @@ function run(all: World, { now = false, image = 'shr:1' } = {}): Promise<void> {
     async apply(_deployment, role) {
       all.did.push(`apply ${role}`);
       all.status = { role, state: 'healthy', image, hash: 'h' };
-      return { changed: true, url: '' };
+      return { changed: true, ledgerNote: '', url: '' };
     },
     status: async () => all.status,
     async remove() {

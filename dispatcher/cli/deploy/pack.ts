@@ -7,11 +7,12 @@ import manifest from '../../../package.json' with { type: 'json' };
 import { loadProvider } from '../../../providers/index.ts';
 import { BUNDLE_FOLDER, BUNDLE_PLACES, canonical, encodeBundle, recordSources } from '../../config/bundle.ts';
 import type { Platform } from '../../config/dispatcher.ts';
-import { type Files, systemFiles } from '../../config/files.ts';
+import { type Files, fileProblem, systemFiles } from '../../config/files.ts';
 import { inspectConfiguration, REGISTRATION_BOUNDS } from '../../config/load.ts';
 import { isUnresolved } from '../../config/references.ts';
 import { sealedReach } from '../../config/sealed-values.ts';
 import { tenantLookup } from '../../config/tenants.ts';
+import { CertificateError, readCertificateFile, readKeyPair } from '../../http/certificate.ts';
 import { formatPath, formatProblem } from '../../model/problem.ts';
 import type { Backend, Configuration, Registration } from '../../model/registration.ts';
 import { type ConfigurationFiles, configurationFiles } from '../configuration-files.ts';
@@ -19,6 +20,7 @@ import { loadedFrom, unknownRegistration } from '../loaded-configuration.ts';
 import { printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { ownAdminToken, ownDispatcherYaml, ownId, withoutSeals } from './own-configuration.ts';
+import { packedWayOut } from './way-out.ts';
 
 export interface DeployOptions {
   readonly target?: string;
@@ -31,6 +33,8 @@ export interface DeployOptions {
   readonly network?: string;
   readonly url?: string;
   readonly serviceAccount?: string;
+  /** How this environment reaches the internet goes along. */
+  readonly proxy?: boolean;
 }
 
 export interface Packed {
@@ -75,7 +79,10 @@ export async function pack(
     throw new DeploymentRefused(`registration ${registration} has problems`, 'Correct them, and run it again.');
   }
   const target = targetOf(options, configuration);
-  const bundle = recorded.bundle();
+  await readCertificate(configuration, recorded.files);
+  const wayOut = options.proxy === true ? await wayOutOf(terminal) : {};
+  const read = recorded.bundle();
+  const bundle = { ...read, environment: { ...read.environment, ...wayOut } };
   const { id, publicListen, adminListen, shutdownMs } = configuration.dispatcher;
   const image = options.image ?? (target === 'docker' ? `serverless-hosted-runner:${manifest.version}` : '');
   if (purpose === 'to-deploy') {
@@ -95,6 +102,7 @@ export async function pack(
       cpu: options.cpu,
       memoryGiB: options.memory,
       listenPort: publicListen.port,
+      ...(publicListen.tls === undefined ? {} : { speaksTls: true as const }),
       adminPort: adminListen.port,
       publicPort: options.port ?? publicListen.port,
       stopGraceS: Math.ceil(shutdownMs / 1000) + GRACE_AFTER_SHUTDOWN_S,
@@ -167,6 +175,27 @@ async function unsealedFile(file: string, alias: string, platform: Platform): Pr
   });
 }
 
+/** It is not part of the configuration's own reading. */
+async function readCertificate({ dispatcher }: Configuration, files: Files): Promise<void> {
+  const { tls } = dispatcher.publicListen;
+  if (tls === undefined) return;
+  try {
+    await readKeyPair(tls, (path) => readCertificateFile(files, path));
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    throw new DeploymentRefused(error.message, 'Correct `listen.public.tls` in dispatcher.yaml, or the files.');
+  }
+}
+
+async function wayOutOf({ environment }: Terminal): Promise<Readonly<Record<string, string>>> {
+  try {
+    return await packedWayOut(environment);
+  } catch (error) {
+    const { message, cure } = fileProblem(error);
+    throw new DeploymentRefused(`the file that NODE_EXTRA_CA_CERTS names cannot be packed: ${message}`, cure);
+  }
+}
+
 function placeInBundle(path: string, { dispatcherFile, registrationsFolder }: ConfigurationFiles): string | undefined {
   if (path === dispatcherFile) return BUNDLE_PLACES.dispatcherFile;
   if (dirname(path) === registrationsFolder) return join(BUNDLE_PLACES.registrationsFolder, basename(path));
@@ -225,12 +254,6 @@ function requireReachable(
     throw new DeploymentRefused(
       `the dispatcher would listen on ${publicListen.host} of its own container alone`,
       `Write \`listen: { public: 0.0.0.0:${publicListen.port} }\` into dispatcher.yaml.`,
-    );
-  }
-  if (publicListen.tls !== undefined) {
-    throw new DeploymentRefused(
-      'the files of `listen.public.tls` would not be renewed in a deployment',
-      'Remove `tls`, and put a proxy that speaks TLS in front of the port.',
     );
   }
   const inConfiguration = !relative(dirname(dispatcherFile), ledgerPath).startsWith('..');
