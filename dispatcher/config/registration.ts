@@ -9,6 +9,7 @@ import { readApiUrl, readOwnCredentials } from './registration-access.ts';
 import { readBackends } from './registration-backends.ts';
 import { readClaim, readLabels } from './registration-claim.ts';
 import type { RegistrationContext } from './registration-context.ts';
+import { readMaintenance } from './registration-maintenance.ts';
 import { readPoll } from './registration-poll.ts';
 import { policyOf, readDefaults, readMaxRunners, readRunnerGroup, takeShapes } from './registration-runners.ts';
 import { readStandby } from './registration-standby.ts';
@@ -95,6 +96,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     timeouts: { launchMs: durationMs(timeouts?.launch, LAUNCH_MS), idleMs: durationMs(timeouts?.idle, IDLE_MS) },
     chargeLabels: reading.section(['chargeLabels'], form.chargeLabels) ?? {},
     ...readRequireHook(reading, context),
+    ...(await readMaintenance(reading)),
   };
   if (claim === undefined) return { registration: undefined, claims: undefined };
   const granted = grant === undefined ? {} : { grant };

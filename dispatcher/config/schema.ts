@@ -299,6 +299,22 @@ export const registrationFile = strict({
   })
     .optional()
     .describe('Default: every 5m beside a webhook, every 30s without one.'),
+  maintenance: z
+    .array(
+      strict({
+        cron: z
+          .string()
+          .min(1)
+          .max(128)
+          .describe('When a window begins: minute, hour, day of the month, month, day of the week.')
+          .meta({ examples: ['0 2 * * 6'] }),
+        duration: duration.describe('How long it is open, up to 2d.'),
+        timeZone: z.string().min(1).max(64).optional().describe('Of IANA. Default: Etc/UTC.'),
+      }),
+    )
+    .max(5)
+    .optional()
+    .describe('Windows in which jobs are taken in, and no runner is launched.'),
   timeouts: strict({ launch: duration.optional(), idle: duration.optional() }).optional(),
   chargeLabels: atMost(
     MAX_TAGS,

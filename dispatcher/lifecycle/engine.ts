@@ -216,6 +216,7 @@ class LoopingEngine implements Engine {
     this.#standby = new StandbyLoop({
       ...{ clock, maxLaunches, maxRunners: options.maxRunners, tenants },
       ...{ context, ledger, board, backends, places: launchPlaces, launches: this.#launches, handOver, pools },
+      maintenance: permits.maintenance,
     });
     this.#visits = new VisitLoop({
       ...{ clock, incarnation, log, metrics, tenants, ...absence },
@@ -462,7 +463,7 @@ class LoopingEngine implements Engine {
   }
 
   #nextLaunchMs(): number | undefined {
-    const board = [this.#board.nextSupposedEndMs(), this.#restingRows.nextMs()];
+    const board = [this.#board.nextSupposedEndMs(), this.#restingRows.nextMs(), this.#permits.maintenance.nextMs()];
     const due = [this.#holds.nextReleaseMs(), ...board, ...this.#launches.nextMs()].filter(
       (time) => typeof time === 'number',
     );

@@ -5,6 +5,7 @@ import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Holds } from './holds.ts';
 import type { LaunchPlaces } from './launch-places.ts';
+import { Maintenance } from './maintenance.ts';
 import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
 import type { Obstacles } from './wait-reason.ts';
@@ -17,11 +18,13 @@ export interface Permit {
 /** Lanes of one registration looked at in a pass; those behind them come when these have been served. */
 const LANES_A_PASS = 1000;
 
-export interface PermitsOptions extends Pick<EngineOptions, 'maxLaunches' | 'maxRunners' | 'random' | 'tenants'> {
+export interface PermitsOptions
+  extends Pick<EngineOptions, 'clock' | 'maxLaunches' | 'maxRunners' | 'random' | 'tenants'> {
   readonly ledger: Pick<Ledger, 'liveCounts'>;
 }
 
 export class Permits {
+  readonly maintenance: Maintenance;
   readonly #options: PermitsOptions;
   #limits: Pick<PermitsOptions, 'maxLaunches' | 'maxRunners'>;
   readonly #places: LaunchPlaces;
@@ -34,6 +37,7 @@ export class Permits {
   readonly #displaced = new Set<string>();
 
   constructor(options: PermitsOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
+    this.maintenance = new Maintenance(options);
     this.#options = options;
     this.#limits = options;
     this.#places = places;
@@ -63,6 +67,7 @@ export class Permits {
       const { leaving, registration } = this.#options.tenants.get(name) ?? {};
       const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
       if (registration === undefined || leaving !== undefined || room <= 0 || total <= 0) continue;
+      if (await this.maintenance.holds(name)) continue;
       byRegistration.set(name, room);
       byLine.set(lineOf(name), this.#places.freeOf(lineOf(name)));
       for (const backend of registration.backends) {
@@ -107,6 +112,7 @@ export class Permits {
   async obstacles(lane: LaneSpec): Promise<Omit<Obstacles, 'own'>> {
     const live = await this.#liveRunners();
     const { leaving, registration } = this.#options.tenants.get(lane.registration) ?? {};
+    const maintenance = await this.maintenance.reason(lane.registration);
     const admittance = this.#holds.admittance(lane);
     const { open, closed } = this.#backends.usable(lane);
     const none = { count: 0, draining: 0 };
@@ -114,6 +120,7 @@ export class Permits {
     const line = this.#places.lineOf(lane.registration);
     return {
       configured: registration !== undefined && leaving === undefined,
+      ...(maintenance === undefined ? {} : { maintenance }),
       github: admittance.kind === 'held' ? admittance.reason : undefined,
       closed: open.length > 0 ? undefined : closed,
       registration: { ...(live.byRegistration.get(lane.registration) ?? none), max: registration?.maxRunners ?? 0 },

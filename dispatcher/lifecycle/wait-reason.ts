@@ -16,6 +16,8 @@ export interface Filled {
 export interface Obstacles {
   /** Its registration is in the configuration. */
   readonly configured: boolean;
+  /** Its registration is in a maintenance window. */
+  readonly maintenance?: string;
   /** GitHub refuses to register runners: for the lane, its scope, its owner or its registration. */
   readonly github: string | undefined;
   /** Where no backend can be tried now: each with its reason. */
@@ -31,8 +33,9 @@ export interface Obstacles {
 
 /** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41:05 UTC`. */
 export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
-  const { backends, closed, configured, dispatcher, github, launches, own, registration } = obstacles;
+  const { backends, closed, configured, dispatcher, github, launches, maintenance, own, registration } = obstacles;
   if (!configured) return 'its registration is not in the configuration';
+  if (maintenance !== undefined) return maintenance;
   if (github !== undefined) return github;
   if (closed !== undefined) return closedWords(closed);
   if (own !== undefined) return own;

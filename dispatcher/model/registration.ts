@@ -1,6 +1,7 @@
 /** The configuration after parsing: validated, secrets resolved, defaults filled in. Optional fields are deliberate. */
 import type { ProviderPackage } from '../../providers/package.ts';
 import type { Architecture, ShapeWish } from '../../providers/provider.ts';
+import type { RecurringWindow } from '../../time/recurring-window.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import type { Retention } from '../ledger/ledger.ts';
 import type { Problem } from './problem.ts';
@@ -218,6 +219,8 @@ export interface Registration {
   };
   readonly timeouts: { readonly launchMs: number; readonly idleMs: number };
   readonly chargeLabels: Readonly<Record<string, string>>;
+  /** When nothing is launched. Absent: never. */
+  readonly maintenance?: readonly RecurringWindow[];
   /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */
   readonly requireHook?: true;
   /** Containers that are started ahead of their jobs. Each pool has a shape of its own. */

@@ -17,6 +17,7 @@ const full = { count: 10, draining: 0, max: 10 };
 /** In the order of precedence: each is the reason while nothing above it is. */
 const table: readonly (readonly [what: string, obstacle: Partial<Obstacles>, words: string])[] = [
   ['no configuration', { configured: false }, 'its registration is not in the configuration'],
+  ['a maintenance window', { maintenance: 'until 11:00 UTC' }, 'until 11:00 UTC'],
   ["GitHub's refusal", { github: 'GitHub answers 503' }, 'GitHub answers 503'],
   [
     'closed backends',

@@ -5,6 +5,7 @@ import type { Backends } from '../backends.ts';
 import type { Board } from '../board.ts';
 import type { LaunchLoop } from '../launch-loop.ts';
 import type { LaunchPlaces } from '../launch-places.ts';
+import type { Maintenance } from '../maintenance.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
@@ -25,6 +26,7 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly launches: Pick<LaunchLoop, 'launchAhead'>;
   readonly handOver: HandOver;
   readonly pools: Pools;
+  readonly maintenance: Pick<Maintenance, 'untilMs'>;
 }
 
 export class StandbyLoop {
@@ -119,11 +121,12 @@ export class StandbyLoop {
   }
 
   async #fill(nowMs: number): Promise<void> {
-    const { backends, launches, ledger, places, pools } = this.#options;
+    const { backends, launches, ledger, maintenance, places, pools } = this.#options;
     const byKey = new Map<string, Pool>();
     const facts: PoolFacts[] = [];
     let booting = 0;
     for (const [registration, own] of pools.all()) {
+      const isClosed = (await maintenance.untilMs(registration)) !== undefined;
       for (const pool of own) {
         const { lane } = pool;
         byKey.set(lane.key, pool);
@@ -132,7 +135,7 @@ export class StandbyLoop {
         const { open } = backends.usable(lane);
         facts.push({
           ...{ registration, key: lane.key, size: await pool.size(nowMs), runners: runners.toSorted(keptFirst) },
-          backends: open.filter((backend) => backends.launchRoom(registration, backend) > 0),
+          backends: isClosed ? [] : open.filter((backend) => backends.launchRoom(registration, backend) > 0),
         });
       }
     }
