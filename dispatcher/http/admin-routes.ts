@@ -8,18 +8,19 @@ import type { AdminSources } from './admin-sources.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { Answered, Asked, Endpoint } from './endpoint.ts';
 import { jobEndpoints } from './job-endpoints.ts';
+import { withDocument } from './openapi.ts';
 import { registrationEndpoints } from './registration-endpoints.ts';
 import { runnerEndpoints } from './runner-endpoints.ts';
 import { sightOf } from './sight.ts';
 import { isAtLeast, type Viewer } from './viewer.ts';
 
 export function adminEndpoints(sources: AdminSources): readonly Endpoint[] {
-  return [
+  return withDocument([
     ...registrationEndpoints(sources),
     ...jobEndpoints(sources),
     ...runnerEndpoints(sources),
     ...accessEndpoints(sources),
-  ];
+  ]);
 }
 
 export type ViewerOf = (request: Request) => Viewer;

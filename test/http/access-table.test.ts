@@ -91,6 +91,7 @@ const TABLE: readonly Row[] = [
     others: [],
     has: ['lane0acme0000001'],
   },
+  { route: 'GET /api/openapi.json', least: 'viewer', own: [['/api/openapi.json', 200]], others: [], hasNot: OTHERS },
   { route: 'GET /api/me', least: 'viewer', own: [['/api/me', 200]], others: [] },
   { route: 'GET /api/tokens', least: 'admin', own: [['/api/tokens', 200]], others: [], hasNot: OTHERS },
   {
