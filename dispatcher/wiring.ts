@@ -4,6 +4,7 @@ import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
+import { ForkReads } from './callbacks/fork-reads.ts';
 import type { Files } from './config/files.ts';
 import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
@@ -36,7 +37,7 @@ import { differenceOf } from './live/difference.ts';
 import { LiveConfiguration } from './live/live-configuration.ts';
 import { LiveTenants } from './live/live-tenants.ts';
 import type { Log } from './log.ts';
-import type { Configuration, DispatcherConfig, Registration } from './model/registration.ts';
+import { type Configuration, type DispatcherConfig, lineOf, type Registration } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
 import { daily } from './versions/daily.ts';
@@ -240,6 +241,14 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         mayRunMore: (name) => tenants.get(name)?.leaving === undefined || isGranted(name),
         now: () => clock.now(),
         sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),
+        forks: new ForkReads({
+          now: () => clock.now(),
+          asker: (name) => {
+            const tenant = tenants.get(name);
+            return tenant === undefined ? undefined : { github: tenant.github, line: lineOf(tenant.registration) };
+          },
+          log,
+        }),
       }),
     }),
     adminListener: createAdminListener({

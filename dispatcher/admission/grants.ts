@@ -90,6 +90,7 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'limits.maxDiskGiB':
     case 'limits.maxTimeout':
     case 'powers.publicRepositories':
+    case 'powers.forks':
     case 'powers.dockerInDocker':
     case 'powers.spot':
       return undefined;
@@ -220,6 +221,12 @@ export function overLimits({ limits }: Grant, wish: Partial<ShapeWish>): readonl
 /** What the tenant was not granted on a shared backend, where anything beyond plain cores and memory needs a grant. */
 export function missingPowers(grant: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
   return Object.values(RULES).flatMap(({ power }) => power?.(grant, wish) ?? []);
+}
+
+/** What a policy that serves forks needs on a shared backend. */
+export function missingForks({ powers }: Grant, servesForks: boolean): readonly Ungranted[] {
+  if (!servesForks || powers.forks === true) return [];
+  return [{ field: 'powers.forks', what: 'jobs of forks', value: true }];
 }
 
 /** A job that untrusted authors may have written, on a shared backend. Until GitHub has said, it counts as one. */

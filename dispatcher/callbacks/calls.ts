@@ -12,6 +12,7 @@ import { isTokenOf } from '../lifecycle/callback-token.ts';
 import type { Engine } from '../lifecycle/engine.ts';
 import type { Log } from '../log.ts';
 import type { Registration } from '../model/registration.ts';
+import type { ForkReads } from './fork-reads.ts';
 import { type Call, type CallEvent, isCallEvent, MOST_FORM_BYTES, readCall, usageIn } from './form.ts';
 import { mayRun } from './question.ts';
 import { reportOf } from './report.ts';
@@ -57,6 +58,8 @@ export interface RunnerCallsOptions {
     scope: string,
     seen: { readonly image: string | null; readonly version: string },
   ) => void;
+  /** Whether the code of a run comes from a fork, where its event does not tell. */
+  readonly forks?: Pick<ForkReads, 'isFork'>;
   readonly log: Pick<Log, 'error' | 'warn'>;
   readonly metrics: CallMetrics;
 }
@@ -307,7 +310,13 @@ class Receiving implements CallReception {
     }
     const [owner = '', repository = ''] = call.repository.split('/');
     const told = await this.#toldOf(row, { owner, repository, run: call.run });
-    const verdict = mayRun(registration, row.backend, { owner, repository, ...told });
+    const asked = { owner, repository, ...told };
+    const judge = (isFork: boolean | undefined) => mayRun(registration, row.backend, { ...asked, isFork });
+    let verdict = judge(call.fork ?? undefined);
+    if (verdict.may === 'unknown' && verdict.needs === 'fork') {
+      const run = { host: row.host, owner, repository, run: call.run };
+      verdict = judge(await this.#options.forks?.isFork(row.registration, run));
+    }
     if (verdict.may === 'unknown') return undecided(verdict.reason);
     // The job waits for the answer, and not for what the timeline says of the question.
     await this.#hearOnce(row, call).catch((error: unknown) => this.#recordFailure(error));

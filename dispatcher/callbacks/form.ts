@@ -35,6 +35,12 @@ const startedForm = z.object({
     .string()
     .regex(/^\d{1,15}$/)
     .transform(Number),
+  /** Whether its code comes from a fork, as the event in the runner says; null: it does not. */
+  fork: z
+    .enum(['true', 'false'])
+    .transform((word) => word === 'true')
+    .nullable()
+    .catch(null),
 });
 const completedForm = z.object({
   result: z.enum(['success', 'failure', 'cancelled', 'skipped']).nullable().catch(null),

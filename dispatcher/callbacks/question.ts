@@ -2,6 +2,7 @@
  * May this job run on this runner? GitHub, not we, assigns jobs: a runner can be handed one that admission refused, or
  * never saw. The hook in the runner asks before the first step. Pure.
  */
+import { judgeFork } from '../admission/fork.ts';
 import { cureOf, missingExposure, placeOf } from '../admission/grants.ts';
 import { judgeOrigin } from '../admission/origin.ts';
 import { judgeVisibility } from '../admission/policy.ts';
@@ -17,10 +18,16 @@ export interface Asked {
   readonly isVisibilityUnproven: boolean;
   readonly workflow: string | null;
   readonly branch: string | null;
+  /** Undefined: neither the event nor GitHub has told. */
+  readonly isFork: boolean | undefined;
 }
 
 /** `unknown`: GitHub has not said yet what decides. The hook asks again. */
-export type Verdict = { readonly may: 'yes' } | { readonly may: 'no' | 'unknown'; readonly reason: string };
+export type Verdict =
+  | { readonly may: 'yes' }
+  | { readonly may: 'no'; readonly reason: string }
+  /** `needs`: what a read of the run at GitHub tells. */
+  | { readonly may: 'unknown'; readonly reason: string; readonly needs?: 'fork' };
 
 /** `backend`: where the runner runs. */
 export function mayRun(registration: Registration, backend: string | null, asked: Asked): Verdict {
@@ -29,7 +36,11 @@ export function mayRun(registration: Registration, backend: string | null, asked
     return { may: 'no', reason: `${name} is not among the repositories of registration ${registration.name}` };
   const exposed = judgeVisibility(registration, asked.visibility, name);
   if (exposed === undefined) {
-    return judgedByOrigin(registration, asked) ?? withheld(registration, backend, asked) ?? { may: 'yes' };
+    return (
+      judgedByOrigin(registration, asked) ??
+      withheld(registration, backend, asked) ??
+      judgedAsFork(registration, backend, asked) ?? { may: 'yes' }
+    );
   }
   return exposed.code === 'unknown-visibility'
     ? { may: 'unknown', reason: exposed.reason }
@@ -43,6 +54,15 @@ function judgedByOrigin(registration: Registration, asked: Asked): Verdict | und
   return refusal.code === 'unknown-origin'
     ? { may: 'unknown', reason: refusal.reason }
     : { may: 'no', reason: `${refusal.reason}. ${refusal.cure}` };
+}
+
+/** Last: it may take a read of the run. */
+function judgedAsFork(registration: Registration, backend: string | null, asked: Asked): Verdict | undefined {
+  const { owner, repository, visibility, isFork } = asked;
+  const refusal = judgeFork(registration, backend, { repository: `${owner}/${repository}`, visibility, isFork });
+  if (refusal === undefined) return undefined;
+  if (refusal.isCertain) return { may: 'no', reason: `${refusal.reason}. ${refusal.cure}` };
+  return { may: 'unknown', reason: refusal.reason, ...(isFork === undefined ? { needs: 'fork' } : {}) };
 }
 
 /** GitHub gives a tenant's runner on a shared backend also the jobs of repositories that its grant keeps from there. */

@@ -5,6 +5,7 @@ import {
   cureOf,
   type GrantField,
   missingExposure,
+  missingForks,
   missingPowers,
   overLimits,
   placeOf,
@@ -37,6 +38,7 @@ const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
   'powers.securityGroups': 'securityGroup',
   'powers.regions': undefined,
   'powers.publicRepositories': undefined,
+  'powers.forks': undefined,
   'powers.spot': 'spot',
   'powers.dockerInDocker': 'dockerInDocker',
 };
@@ -119,7 +121,7 @@ export function holdImages(
   }
 }
 
-type ListPower = { [K in keyof Powers]: Powers[K] extends readonly string[] ? K : never }[keyof Powers];
+type ListPower = { [K in keyof Powers]-?: Powers[K] extends readonly string[] ? K : never }[keyof Powers];
 
 const LISTS: { readonly [K in ListPower]: { readonly field: K; readonly noun: string } } = {
   images: { field: 'images', noun: 'images' },
@@ -143,10 +145,11 @@ const MOST: { readonly [K in keyof Required<Policy>]: (policy: Policy) => Partia
   securityGroups: () => ({}),
   buckets: () => ({}),
   regions: () => ({}),
-  // Backends are granted by name where they are used, public repositories by `missingExposure`, architectures to all.
+  // Backends are granted by name where they are used, public repositories and forks below, architectures to all.
   backends: () => ({}),
   architectures: () => ({}),
   publicRepositories: () => ({}),
+  forks: () => ({}),
   // They narrow what is served, and the grant narrows it again when a job comes.
   workflows: () => ({}),
   branches: () => ({}),
@@ -165,7 +168,10 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
   const wishes = Object.values(MOST).map((most) => most(policy));
   const at = (field: GrantField): Path => ['policy', field.slice(field.indexOf('.') + 1)];
   for (const over of wishes.flatMap((wish) => overLimits(grant, wish))) refuse(reading, at(over.field), grant, over);
-  const exposed = missingExposure(grant, policy.publicRepositories ? 'public' : 'private');
+  const exposed = [
+    ...missingExposure(grant, policy.publicRepositories ? 'public' : 'private'),
+    ...missingForks(grant, policy.forks === true),
+  ];
   for (const missing of [...wishes.flatMap((wish) => missingPowers(grant, wish)), ...exposed]) {
     tellPower(reading, at(missing.field), grant, missing, backends);
   }

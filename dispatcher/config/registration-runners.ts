@@ -58,6 +58,7 @@ export function policyOf(
     spot: file?.spot ?? false,
     dockerInDocker: file?.dockerInDocker ?? false,
     publicRepositories: file?.publicRepositories ?? false,
+    ...defined<Pick<Policy, 'forks'>>({ forks: file?.forks }),
     ...defined<Pick<Policy, 'workflows' | 'branches'>>({ workflows: file?.workflows, branches: file?.branches }),
   };
   boundGlobs(reading, policy);

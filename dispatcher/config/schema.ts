@@ -184,6 +184,12 @@ export const policyFile = strict({
   spot: z.boolean().optional(),
   dockerInDocker: z.boolean().optional(),
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
+  forks: z
+    .boolean()
+    .optional()
+    .describe(
+      'Jobs whose code comes from a fork. Default: not of private repositories; of public ones as publicRepositories says.',
+    ),
   workflows: globs.optional().describe('Globs on the name: only jobs of these workflows. Default: of all.'),
   branches: globs.optional().describe('Globs on the name: only jobs of these branches. Default: of all.'),
 } satisfies Record<InFile<keyof Policy> | 'shapes', z.ZodType>);
@@ -396,6 +402,7 @@ export const tenantPowers = strict({
   securityGroups: globs.optional(),
   regions: globs.optional(),
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
+  forks: z.boolean().optional().describe('Jobs of private repositories whose code comes from a fork.'),
   dockerInDocker: z.boolean().optional().describe('A privileged container on most services.'),
   spot: z.boolean().optional(),
 } satisfies Record<keyof Powers, z.ZodType>);

@@ -2,7 +2,7 @@
 import { isGlob, matchesGlob } from '../labels/glob.ts';
 import { foldLabel } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
-import type { Grant, Limits, TenantEntry } from '../model/registration.ts';
+import type { Grant, Limits, Powers, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
 
@@ -94,6 +94,7 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       securityGroups: powers.securityGroups ?? [],
       regions: folded(powers.regions),
       publicRepositories: powers.publicRepositories ?? false,
+      ...defined<Pick<Powers, 'forks'>>({ forks: powers.forks }),
       dockerInDocker: powers.dockerInDocker ?? false,
       spot: powers.spot ?? false,
     },

@@ -129,7 +129,14 @@ async function readJob(
   });
 }
 
-const runAnswer = z.object({ status: z.string().max(64).nullable(), run_attempt: z.int().min(1).default(1) });
+const repositoryOfRun = z.object({ id: z.int().min(1) });
+const runAnswer = z.object({
+  status: z.string().max(64).nullable(),
+  run_attempt: z.int().min(1).default(1),
+  repository: repositoryOfRun.optional().catch(undefined),
+  /** Null where it was deleted. */
+  head_repository: repositoryOfRun.nullable().optional().catch(undefined),
+});
 
 async function readRun(
   requester: Caller,
@@ -154,7 +161,9 @@ async function readRun(
     accept: [404],
   });
   if (answer.accepted) return undefined;
-  return { completed: answer.data.status === 'completed', attempt: answer.data.run_attempt };
+  const { status, run_attempt: attempt, repository: base, head_repository: head } = answer.data;
+  const run = { completed: status === 'completed', attempt };
+  return base === undefined || head === undefined ? run : { ...run, isFork: head?.id !== base.id };
 }
 
 async function seesRepository(requester: Caller, owner: string, repository: string): Promise<boolean> {

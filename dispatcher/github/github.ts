@@ -22,6 +22,8 @@ export interface GithubRun {
   /** Jobs of a completed run do not wait, whatever GitHub says of the job. */
   readonly completed: boolean;
   readonly attempt: number;
+  /** Whether its code comes from another repository, or from one that is gone. Undefined: GitHub does not say. */
+  readonly isFork?: boolean;
 }
 
 export interface JitRunner {

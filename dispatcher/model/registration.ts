@@ -142,6 +142,8 @@ export interface Powers {
   readonly securityGroups: readonly string[];
   readonly regions: readonly string[];
   readonly publicRepositories: boolean;
+  /** Jobs of private repositories whose code comes from a fork. Absent: not granted. */
+  readonly forks?: boolean;
   readonly dockerInDocker: boolean;
   readonly spot: boolean;
 }
@@ -174,6 +176,8 @@ export interface Policy {
   readonly dockerInDocker: boolean;
   /** Jobs of public repositories run the code of strangers: refused unless allowed. */
   readonly publicRepositories: boolean;
+  /** Jobs whose code comes from a fork. Absent: refused in private repositories; in public ones as `publicRepositories` says. */
+  readonly forks?: boolean;
   /** Globs: only jobs of these. Absent: of all. */
   readonly workflows?: readonly string[];
   readonly branches?: readonly string[];

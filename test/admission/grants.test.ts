@@ -113,8 +113,8 @@ const held: Readonly<
   'limits.maxTimeout': { less: limits({ maxTimeLimitMs: undefined }), job: { labels: ['acme-runner', 'timeout-1h'] } },
 };
 
-/** What decides at the launch: test/lifecycle/hook-proofs.test.ts. */
-const launched = ['requireHook'];
+/** What decides at the launch, or in the runner: test/lifecycle/hook-proofs.test.ts, test/admission/fork.test.ts. */
+const launched = ['requireHook', 'powers.forks'];
 
 /** What decides when the files are read, and not about a job. */
 const onlyRead = [

@@ -44,7 +44,8 @@ describe('the workflow and branch of a job', () => {
   });
 
   it('decide in the runner too, because GitHub gives it any job with its labels', () => {
-    const asked = { owner: 'acme', repository: 'web', visibility: 'private', isVisibilityUnproven: false } as const;
+    const known = { visibility: 'private', isVisibilityUnproven: false, isFork: false } as const;
+    const asked = { owner: 'acme', repository: 'web', ...known };
     const policy = own({ branches: ['main'] });
     expect(mayRun(policy, 'main', { ...asked, workflow: 'CI', branch: 'main' })).to.deep.equal({ may: 'yes' });
     expect(mayRun(policy, 'main', { ...asked, workflow: 'CI', branch: 'feature' })).to.include({ may: 'no' });

@@ -19,8 +19,13 @@ describe("a runner's call-backs", () => {
   const launched: LaunchRequest[] = [];
   const outcomes: [string, CallOutcome][] = [];
   let inForce: Registration | undefined;
+  /** What GitHub says of every run. */
+  let isFork: boolean | undefined;
+  const readRuns: string[] = [];
 
   beforeEach(async () => {
+    isFork = false;
+    readRuns.length = 0;
     launched.length = 0;
     outcomes.length = 0;
     inForce = registration('acme');
@@ -45,6 +50,12 @@ describe("a runner's call-backs", () => {
     const calls = createRunnerCalls({
       ...{ ledger: fixture.ledger, engine: fixture.engine, log },
       registration: () => inForce,
+      forks: {
+        isFork: async (registration, { owner, repository, run }) => {
+          readRuns.push(`${registration}: ${owner}/${repository} ${run}`);
+          return isFork;
+        },
+      },
       now: () => fixture.clock.now(),
       metrics: { runnerCall: (event, outcome) => outcomes.push([event, outcome]) },
     });
@@ -187,6 +198,41 @@ describe("a runner's call-backs", () => {
       expect(text).to.include('acme/site is public').and.to.include('publicRepositories');
       await call('job-started', { repository: 'acme/site', run: '72' });
       expect(log.lines.filter(({ event }) => event === 'job-denied-in-runner')).to.have.length(1);
+    });
+
+    describe('about a fork of a private repository', () => {
+      const ofFork = { ...question, fork: 'true' };
+
+      it('are answered with no, and with what to do', async () => {
+        const { status, text } = await call('job-started', ofFork);
+        expect(status).to.equal(403);
+        expect(text).to.include('the code of this job in acme/web comes from a fork').and.include('policy.forks');
+        expect(readRuns, 'the event tells').to.deep.equal([]);
+      });
+
+      it('are answered with yes where the policy serves them', async () => {
+        inForce = registration('acme', { policy: { ...closedPolicy, forks: true } });
+        expect((await call('job-started', ofFork)).status).to.equal(200);
+        expect((await call('job-started', question)).status).to.equal(200);
+        expect(readRuns, 'it does not matter').to.deep.equal([]);
+      });
+
+      it('are answered by what GitHub says of the run where the event does not tell', async () => {
+        expect((await call('job-started', { ...question, fork: 'false' })).status).to.equal(200);
+        expect(readRuns).to.deep.equal([]);
+        expect((await call('job-started', { ...question, fork: '' })).status).to.equal(200);
+        expect(readRuns).to.deep.equal(['acme: acme/web 71']);
+        isFork = true;
+        expect((await call('job-started', question)).status).to.equal(403);
+        expect((await call('job-started', { ...question, fork: 'perhaps' })).status).to.equal(403);
+      });
+
+      it('are answered later while GitHub does not say', async () => {
+        isFork = undefined;
+        const { status, text } = await call('job-started', question);
+        expect(status).to.equal(503);
+        expect(text).to.include('it is not known yet whether the code of this job in acme/web comes from a fork');
+      });
     });
 
     it('are answered with yes for a public one where the policy allows it', async () => {

@@ -466,6 +466,23 @@ describe('the GitHub client', () => {
       expect(await clientOf(server.apiUrl).github.readJob('acme', 'web', 11)).to.equal(undefined);
     });
 
+    it('tells whether the code of its run comes from a fork, where GitHub says', async () => {
+      const { github } = clientOf(server.apiUrl);
+      const isFork = async (more: object) => {
+        script = () => ({ body: { id: 7, status: 'queued', ...more } });
+        return (await github.readRun('acme', 'web', 7))?.isFork;
+      };
+      expect(await isFork({ repository: { id: 1 }, head_repository: { id: 1 } })).to.equal(false);
+      expect(await isFork({ repository: { id: 1 }, head_repository: { id: 2 } })).to.equal(true);
+      expect(await isFork({ repository: { id: 1 }, head_repository: null }), 'it was deleted').to.equal(true);
+      for (const odd of [{}, { head_repository: { id: 1 } }, { repository: { id: 1 } }]) {
+        expect(await isFork(odd)).to.equal(undefined);
+      }
+      for (const odd of [{ id: 'x' }, 'x', [], 7]) {
+        expect(await isFork({ repository: { id: 1 }, head_repository: odd })).to.equal(undefined);
+      }
+    });
+
     // folder 04
     it('tells whether its run has completed, and with which attempt', async () => {
       script = () => ({ body: { id: 7, status: 'completed', conclusion: 'cancelled', run_attempt: 3 } });
