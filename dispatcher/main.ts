@@ -1,8 +1,9 @@
 /** The service: what it starts, in which order, and how it stops. What it is made of is in wiring.ts. */
 import { refuseUnsafeBackends } from './backends/unsafe-process.ts';
 import { ENOUGH_OPEN_FILES, logFewOpenFiles } from './http/open-files.ts';
+import type { LastGoodVersions } from './live/last-good.ts';
 import type { Configuration, DispatcherConfig } from './model/registration.ts';
-import { logSetAside } from './observability/configuration-log.ts';
+import { logKept, logSetAside } from './observability/configuration-log.ts';
 import { type DispatcherOptions, type Parts, wire } from './wiring.ts';
 
 export interface Dispatcher {
@@ -11,6 +12,8 @@ export interface Dispatcher {
   readonly adminPort: number;
   /** Runners that are not gone, and what was not listed yet, a line for each registration. For a drain: empty at its end. */
   left(): Promise<readonly string[]>;
+  /** What registrations said last without a problem. */
+  readonly versions: LastGoodVersions;
   /** Takes effect at once, and touches nothing that runs. */
   reconfigure(configuration: Configuration): void;
   /** Takes no more work, finishes or hands back what is in flight, and closes the ledger, within the stop timeout. */
@@ -22,6 +25,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const { configuration, log, openFiles = ENOUGH_OPEN_FILES } = options;
   refuseUnsafeBackends(configuration);
   logSetAside(configuration, log);
+  logKept(configuration.kept ?? [], log);
   logFewOpenFiles(openFiles, log);
   const parts = await wire({ ...options, openFiles });
   const service = new Service(parts, configuration.dispatcher);
@@ -38,6 +42,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   return {
     ...ports,
     left: () => parts.left(),
+    versions: parts.versionsOfRegistrations,
     reconfigure: (next) => parts.reconfigure(next),
     stop: async () => {
       log.info('stopping', { withinMs: configuration.dispatcher.shutdownMs });
@@ -55,7 +60,7 @@ function addressOf(host: string, port: number): string {
 /** The share of the stop timeout for the listeners and the ledger; the launches in flight get the rest. */
 const CLOSING_MS = 2_000;
 
-type StartedParts = Omit<Parts, 'left' | 'reconfigure'>;
+type StartedParts = Omit<Parts, 'left' | 'reconfigure' | 'versionsOfRegistrations'>;
 type ServiceSettings = Pick<DispatcherConfig, 'adminListen' | 'publicListen' | 'shutdownMs'>;
 
 export class Service {

@@ -2,6 +2,7 @@
 import { type Clock, type Random, ulid } from '../time/clock.ts';
 import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
+import { strangersAmong } from './admission/strangers.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
 import { ForkReads } from './callbacks/fork-reads.ts';
@@ -25,6 +26,7 @@ import { createPoller, type Poller } from './intake/poller.ts';
 import { Shedding } from './intake/shedding.ts';
 import { createIntake } from './intake/webhook.ts';
 import { WrongSignatures } from './intake/wrong-signatures.ts';
+import type { AreStrangers } from './jobs/facts.ts';
 import type { Admit } from './jobs/lane.ts';
 import { ownerOfScope, parseScopePath } from './jobs/scope.ts';
 import { createHousekeeping, type Housekeeping } from './ledger/housekeeping.ts';
@@ -34,6 +36,7 @@ import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Engine } from './lifecycle/engine.ts';
 import { Departures } from './live/departures.ts';
 import { differenceOf } from './live/difference.ts';
+import { LastGoodVersions } from './live/last-good.ts';
 import { LiveConfiguration } from './live/live-configuration.ts';
 import { LiveTenants } from './live/live-tenants.ts';
 import type { Log } from './log.ts';
@@ -53,6 +56,8 @@ export interface DispatcherOptions {
   readonly log: Log;
   /** How many files the process may open: connections leave a quarter of them to everything else. Default: enough. */
   readonly openFiles?: number;
+  /** Opened before: something of the configuration is in it. Default: it is opened. */
+  readonly ledger?: EarlyLedger;
   /** Nothing is launched: what runs is served to its end. Default: false. */
   readonly draining?: boolean;
 }
@@ -75,6 +80,39 @@ export interface Parts {
   /** Takes effect at once, and touches nothing that runs. */
   reconfigure(configuration: Configuration): void;
   readonly departures: Pick<Departures, 'stop'>;
+  /** What registrations said last without a problem. */
+  readonly versionsOfRegistrations: LastGoodVersions;
+}
+
+/** A ledger that is opened before all of the configuration is known. */
+export class EarlyLedger {
+  readonly ledger: Ledger;
+  readonly #parts: { now: () => number; areStrangers: AreStrangers };
+
+  private constructor(ledger: Ledger, parts: { now: () => number; areStrangers: AreStrangers }) {
+    this.ledger = ledger;
+    this.#parts = parts;
+  }
+
+  /** Rejects with a LedgerError, which says what to do. */
+  static async open({ ledgerPath }: Pick<DispatcherConfig, 'ledgerPath'>, clock: Clock): Promise<EarlyLedger> {
+    const parts = { now: () => clock.now(), areStrangers: strangersAmong([]) };
+    const ledger = await openSqliteLedger({
+      path: ledgerPath,
+      now: () => parts.now(),
+      areStrangers: (one, other) => parts.areStrangers(one, other),
+      gather: setImmediate,
+      after: (ms, action) => clock.after(ms, action),
+    });
+    return new EarlyLedger(ledger, parts);
+  }
+
+  /** From now on it works by these. */
+  follow(clock: Pick<Clock, 'now'>, { areStrangers }: { readonly areStrangers: AreStrangers }): Ledger {
+    this.#parts.now = () => clock.now();
+    this.#parts.areStrangers = areStrangers;
+    return this.ledger;
+  }
 }
 
 /** Rejects with a LedgerError, which says what to do. */
@@ -85,7 +123,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   const backends = createProviderPool({ clock, random, log });
   const live = new LiveConfiguration(configuration, (version) => admitBy(version, backends));
   const registrations = () => live.current.registrations;
-  const ledger = await openLedger(dispatcher, clock, live);
+  const early = options.ledger ?? (await EarlyLedger.open(dispatcher, clock));
+  const ledger = early.follow(clock, live);
   const shares = connectionShares(openFiles);
 
   const shedding = new Shedding(clock, log);
@@ -98,6 +137,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       registrations,
       quarantined: () => live.current.quarantined.length,
       platformProblems: () => live.current.platformProblems?.length ?? 0,
+      kept: () => live.current.kept?.length ?? 0,
       budgets: () => budgets.snapshot(),
       problems: (registration) => problems.of(registration),
       clocks: () => times.machineAheadMs(),
@@ -214,6 +254,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   return {
     reconfigure,
     departures,
+    versionsOfRegistrations: new LastGoodVersions(ledger, dispatcher),
     left: async () => [
       ...[...engine.unlisted()].map(([name, failures]) => `${name}: ${failures.join(', ')}`),
       ...(await ledger.registrationsWithRunners()).map((name) => `${name}: runners that are not gone`),
@@ -314,20 +355,6 @@ function launchLimits(
 ): { readonly maxLaunches: number; readonly maxRunners: number } {
   // Idle runners that no waiting job will take are surplus, as ever.
   return { maxLaunches, maxRunners: draining === true ? 0 : maxRunners };
-}
-
-function openLedger(
-  { ledgerPath }: DispatcherConfig,
-  clock: Clock,
-  { areStrangers }: Pick<LiveConfiguration, 'areStrangers'>,
-): Promise<Ledger> {
-  return openSqliteLedger({
-    path: ledgerPath,
-    now: () => clock.now(),
-    areStrangers,
-    gather: setImmediate,
-    after: (ms, action) => clock.after(ms, action),
-  });
 }
 
 function admitBy(

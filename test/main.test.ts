@@ -10,7 +10,7 @@ const settings = {
 
 /** Parts that only write down what is asked of them; `failing` names the step that rejects. */
 function recordingParts(failing?: string): {
-  readonly parts: Omit<Parts, 'left' | 'reconfigure'>;
+  readonly parts: Omit<Parts, 'left' | 'reconfigure' | 'versionsOfRegistrations'>;
   readonly steps: string[];
 } {
   const steps: string[] = [];
@@ -31,7 +31,7 @@ function recordingParts(failing?: string): {
     prepare: () => step(`${name} is prepared`),
     close: (withinMs: number) => later(`${name} closes within ${withinMs}`),
   });
-  const parts: Omit<Parts, 'left' | 'reconfigure'> = {
+  const parts: Omit<Parts, 'left' | 'reconfigure' | 'versionsOfRegistrations'> = {
     ledger: { close: () => later('ledger closes') },
     backends: { close: () => later('backends close') },
     engine: {

@@ -3,7 +3,7 @@ import { basename, extname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { systemFiles } from '../config/files.ts';
-import { type ConfigurationSources, loadConfiguration } from '../config/load.ts';
+import { type ConfigurationSources, type Loaded, loadConfiguration } from '../config/load.ts';
 import { nearest } from '../labels/nearest.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
@@ -19,6 +19,7 @@ export type LoadedConfiguration =
       readonly configuration: Configuration;
       readonly problems: readonly Problem[];
       readonly notes: readonly Problem[];
+      readonly good: Extract<Loaded, { readonly ok: true }>['good'];
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
@@ -55,7 +56,7 @@ export async function loadedFrom(
   const problems = loaded.problems.map(shown);
   const notes = loaded.notes.map(shown);
   if (!loaded.ok) return { ok: false, problems, notes };
-  return { ok: true, configuration: loaded.configuration, problems, notes };
+  return { ok: true, configuration: loaded.configuration, problems, notes, good: loaded.good };
 }
 
 /** The registration that a command works with. Undefined after all problems were printed and the exit code was set. */

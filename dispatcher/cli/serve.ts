@@ -19,6 +19,7 @@ import type { ProxySettings } from '../config/proxy.ts';
 import { CertificateError } from '../http/certificate.ts';
 import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
+import { LastGoodVersions } from '../live/last-good.ts';
 import { LiveFiles } from '../live/live-files.ts';
 import { Reloading } from '../live/reloading.ts';
 import type { Log } from '../log.ts';
@@ -26,8 +27,9 @@ import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
+import { EarlyLedger } from '../wiring.ts';
 import { takeWayOut } from './deploy/way-out.ts';
-import { loadedFrom, sourcesIn } from './loaded-configuration.ts';
+import { type LoadedConfiguration, loadedFrom, sourcesIn } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { counted, printable } from './output.ts';
 import { spareMemory, systemMemory } from './spare-memory.ts';
@@ -62,15 +64,19 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       }
       let keptValues: KeptValues | undefined;
       const live = options.bundle === undefined ? await liveFiles(folder, options, terminal, clock) : undefined;
-      const loaded = await load(options, terminal, live, async (config) => {
-        keptValues = await KeptValues.beside(config);
-        return keptValues;
+      const early = new KeptVersions(clock);
+      const loaded = await load(options, terminal, live, {
+        knownValues: async (config) => {
+          keptValues = await KeptValues.beside(config);
+          return keptValues;
+        },
+        lastGood: (config, name) => early.of(config, name),
       });
       if (loaded === undefined) {
         terminal.exit(1);
         return;
       }
-      const { configuration, files, proxy } = loaded;
+      const { configuration, files, good, proxy } = loaded;
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
       // Before it is ready: the signal would end a process that does not listen to it.
       const hangUp = new HangUp();
@@ -81,6 +87,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         const openFiles = await openFilesLimit();
         dispatcher = await startDispatcher({
           ...{ configuration, files, clock, random: systemRandom, log, openFiles },
+          ...(early.ledger === undefined ? {} : { ledger: early.ledger }),
           draining: options.drain === true,
         });
       } catch (error) {
@@ -95,6 +102,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       });
       const reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
       reloading?.start();
+      const keeping = keepVersions(dispatcher, { configuration, good }, log);
       hangUp.follow(() => reload(reloading, log));
       // Not at the end alone: a process that is killed would keep nothing for the next start.
       flushCompileCache();
@@ -110,7 +118,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
       await reloading?.stop();
-      await Promise.all([dispatcher.stop(), written]);
+      await Promise.all([dispatcher.stop(), written, keeping]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(options.drain === true && signal !== DRAINED ? 1 : 0);
     });
@@ -155,6 +163,51 @@ async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
     reason: 'other users of this machine can replace the ledger',
     cure: `chmod go-w ${folder}`,
   });
+}
+
+type StartedWith = Extract<LoadedConfiguration, { readonly ok: true }>;
+
+/** What registrations said last without a problem, before the dispatcher has started. */
+class KeptVersions {
+  readonly #clock: Clock;
+  #opening: Promise<LastGoodVersions | undefined> | undefined;
+  /** Undefined: it did not have to be opened. */
+  ledger: EarlyLedger | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async of(dispatcher: DispatcherConfig, name: string): Promise<string | undefined> {
+    this.#opening ??= this.#open(dispatcher);
+    return await (await this.#opening)?.of(name);
+  }
+
+  async #open(dispatcher: DispatcherConfig): Promise<LastGoodVersions | undefined> {
+    try {
+      await access(dispatcher.ledgerPath);
+      this.ledger = await EarlyLedger.open(dispatcher, this.#clock);
+      return new LastGoodVersions(this.ledger.ledger, dispatcher);
+    } catch {
+      // There is none yet; or the start meets the same, and says it.
+      return undefined;
+    }
+  }
+}
+
+/** In the background. Never rejects. */
+async function keepVersions(
+  { versions }: Pick<Dispatcher, 'versions'>,
+  { configuration, good }: Pick<StartedWith, 'configuration' | 'good'>,
+  log: Log,
+): Promise<void> {
+  const { quarantined, registrations } = configuration;
+  try {
+    await versions.keep(good);
+    await versions.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
+  } catch (error) {
+    log.warn('versions-not-kept', { error });
+  }
 }
 
 /** SIGHUP: one that comes before there is anything to do is not forgotten. */
@@ -218,7 +271,8 @@ function reloadingOf(
   return new Reloading({
     ...{ clock, log, dispatcherFile, registrationsFolder },
     stamps: files.stamps,
-    read: (what) => files.read(what),
+    read: (what) => files.read(what, dispatcher.versions),
+    versions: dispatcher.versions,
     started: configuration,
     apply: (next) => dispatcher.reconfigure(next),
   });
@@ -226,6 +280,7 @@ function reloadingOf(
 
 interface LoadedForService {
   readonly configuration: Configuration;
+  readonly good: StartedWith['good'];
   /** Where its files are. */
   readonly files: Files;
   /** Of a bundle. */
@@ -236,7 +291,7 @@ async function load(
   { bundle }: ServeOptions,
   terminal: Terminal,
   live: LiveConfigurationFiles | undefined,
-  knownValues: NonNullable<ConfigurationSources['knownValues']>,
+  memories: Pick<ConfigurationSources, 'knownValues' | 'lastGood'>,
 ): Promise<LoadedForService | undefined> {
   const packed = bundle === undefined ? undefined : await readBundle(resolve(terminal.workingFolder, bundle), terminal);
   if (bundle !== undefined && packed === undefined) return undefined;
@@ -249,7 +304,7 @@ async function load(
       ? live && { ...live.sources, memory: live.files.memory }
       : { ...BUNDLE_PLACES, environment: { ...terminal.environment, ...packed.environment }, files };
   if (sources === undefined) return undefined;
-  const loaded = await loadedFrom({ ...sources, knownValues }, terminal);
+  const loaded = await loadedFrom({ ...sources, ...memories }, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {
@@ -264,7 +319,11 @@ async function load(
     terminal.error(`shr: set aside until their problems are corrected: ${names.join(', ')}${more}\n`);
     terminal.error(`shr: serving ${registrations.length} of ${registrations.length + quarantined.length}\n`);
   }
-  return { configuration: loaded.configuration, files, proxy };
+  for (const { name, problems } of loaded.configuration.kept ?? []) {
+    const count = counted(problems.length, 'problem');
+    terminal.error(`shr: ${printable(name)}: its file has ${count}, and its last version without them is in force\n`);
+  }
+  return { configuration: loaded.configuration, good: loaded.good, files, proxy };
 }
 
 /** Undefined after the problem was printed. */

@@ -13,6 +13,7 @@ import type {
   DispatcherConfig,
   Grant,
   JobClaims,
+  KeptRegistration,
   Quarantined,
   Registration,
   TenantEntry,
@@ -53,6 +54,11 @@ export interface ConfigurationSources {
   readonly knownValues?: (dispatcher: DispatcherConfig) => Promise<KnownValues | undefined>;
   /** What was read before: what has not changed since is not read again. Default: everything is read. */
   readonly memory?: ReadingMemory;
+  /**
+   * The text of a registration's last version without problems, which is in force as long as its file has some. Asked for
+   * when a file has. Default: such a registration is set aside.
+   */
+  readonly lastGood?: (dispatcher: DispatcherConfig, name: string) => Promise<string | undefined>;
   /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
@@ -64,6 +70,8 @@ export type Loaded =
       /** Of the registrations that are set aside, of those that conflict with each other, and of closed kinds. */
       readonly problems: readonly Problem[];
       readonly notes: readonly Problem[];
+      /** See `Inspection`. */
+      readonly good: Inspection['good'];
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
@@ -74,6 +82,9 @@ export interface Inspection {
   readonly registrations: readonly Registration[];
   readonly quarantined: readonly Quarantined[];
   readonly conflicts: readonly Conflict[];
+  readonly kept: readonly KeptRegistration[];
+  /** Texts of registrations that were read, have no problem and are in force: their last good versions. */
+  readonly good: readonly { readonly name: string; readonly text: string }[];
   /** Problems of dispatcher.yaml and of the registrations folder: nothing can be served with them. */
   readonly platformProblems: readonly Problem[];
   /** The folder of registrations could be listed. */
@@ -97,15 +108,15 @@ export const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_0
  */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
   const inspection = await inspectConfiguration(sources, 'required');
-  const { platform, quarantined, conflicts, problems, notes } = inspection;
+  const { platform, quarantined, conflicts, problems, notes, kept, good } = inspection;
   const setAside = new Set(quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
   const useless = registrations.length === 0 && quarantined.length > 0;
   if (inspection.platformProblems.length > 0 || platform.config === undefined || useless) {
     return { ok: false, problems, notes };
   }
-  const configuration = { dispatcher: platform.config, registrations, quarantined, conflicts };
-  return { ok: true, configuration, problems, notes };
+  const configuration = { dispatcher: platform.config, registrations, quarantined, conflicts, kept };
+  return { ok: true, configuration, problems, notes, good };
 }
 
 /**
@@ -116,13 +127,13 @@ export async function reloadConfiguration(
   sources: ConfigurationSources & { readonly memory: ReadingMemory },
 ): Promise<Loaded> {
   const inspection = await inspectConfiguration(sources, 'required');
-  const { platform, quarantined, conflicts, problems, notes, platformProblems } = inspection;
+  const { platform, quarantined, conflicts, problems, notes, platformProblems, kept, good } = inspection;
   const dispatcher = platform.config;
   if (dispatcher === undefined || !inspection.isListed) return { ok: false, problems: platformProblems, notes };
   const setAside = new Set(quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
-  const configuration = { dispatcher, registrations, quarantined, conflicts, platformProblems };
-  return { ok: true, configuration, problems, notes };
+  const configuration = { dispatcher, registrations, quarantined, conflicts, kept, platformProblems };
+  return { ok: true, configuration, problems, notes, good };
 }
 
 /** With `dispatcher: 'optional'` a missing dispatcher.yaml is a note: a tenants' repository has none. */
@@ -142,17 +153,25 @@ export async function inspectConfiguration(
   const beyond = beyondLimits(entries.files, tenants);
   const parts = { platform, tenants, shared, found, known };
   sources.memory?.keepOnly(new Set(entries.files.map(({ name }) => name)));
-  const read = await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
+  const asWritten = await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
     return beyond.get(name) ?? (await remembered(name, file, parts));
   });
-  const places = new Places(read, parts);
-  await tellOverlaps(read, platform, places);
+  const places = new Places(asWritten, parts);
+  await tellOverlaps(asWritten, platform, places);
+  const read = await withoutOverlaps(asWritten, parts);
+  if (read !== asWritten) await tellOverlaps(read, platform, places);
   const conflicts = await conflictsAmong(read, places);
+  for (const one of read) {
+    const { besides, claims, problems, registration } = one;
+    if (registration === undefined || problems.length + besides.length > 0) continue;
+    sources.memory?.putInForce(one.name, { registration, claims }, platform);
+  }
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
   const platformProblems = inReadingOrder(found.problems);
   const others = [
     ...platform.closedKinds,
     ...quarantined.flatMap(({ problems }) => problems),
+    ...read.flatMap(({ instead }) => instead),
     ...conflicts.map(({ problem }) => problem),
   ];
   return {
@@ -160,6 +179,14 @@ export async function inspectConfiguration(
     registrations: read.flatMap(({ registration }) => (registration === undefined ? [] : [registration])),
     quarantined,
     conflicts,
+    kept: read.flatMap(({ name, file, instead, problems, besides }) =>
+      instead.length === 0 || problems.length + besides.length > 0 ? [] : [{ name, file, problems: instead }],
+    ),
+    good: read.flatMap(({ name, text, instead, problems, besides, registration }) =>
+      text === undefined || registration === undefined || instead.length + problems.length + besides.length > 0
+        ? []
+        : [{ name, text }],
+    ),
     platformProblems,
     isListed,
     problems: inReadingOrder([...platformProblems, ...others]),
@@ -182,11 +209,34 @@ interface RegistrationFound {
   readonly notes: readonly Problem[];
   /** What only shows beside the other files. */
   readonly besides: Problem[];
+  /** Of the file as it is: its last version without problems is in force. */
+  readonly instead: readonly Problem[];
+  /** As it was read anew. */
+  readonly text?: string;
+  /** What dispatcher.yaml says of the file: no earlier version of it is right either. */
+  readonly isRefused?: true;
 }
 
 function setAside({ name, file, claims, problems, besides }: RegistrationFound): readonly Quarantined[] {
   const all = inReadingOrder([...problems, ...besides]);
   return all.length === 0 ? [] : [{ name, file, problems: all, claims }];
+}
+
+/** Those that overlap with others as their files are, by their last versions that did not. */
+async function withoutOverlaps(
+  found: readonly RegistrationFound[],
+  parts: Parts,
+): Promise<readonly RegistrationFound[]> {
+  if (found.every(({ besides }) => besides.length === 0)) return found;
+  let isOther = false;
+  const replaced = await mapLimited(found, READ_AT_ONCE, async (one) => {
+    if (one.besides.length === 0 || one.instead.length > 0) return { ...one, besides: [] };
+    const kept = await lastGoodOf({ ...one, problems: inReadingOrder(one.besides) }, parts);
+    if (kept === undefined || kept.registration === one.registration) return { ...one, besides: [] };
+    isOther = true;
+    return kept;
+  });
+  return isOther ? replaced : found;
 }
 
 /** Where something is written. A file that was not read anew is read for it: few files have such findings. */
@@ -467,19 +517,45 @@ function beyondLimits(
 /** As it was read before, if nothing in it has changed. */
 async function remembered(name: string, file: string, parts: Parts): Promise<RegistrationFound> {
   const { memory } = parts.shared.sources;
-  if (memory === undefined) return await readContained(name, file, parts);
+  if (memory === undefined) {
+    const once = await readContained(name, file, parts);
+    return (await lastGoodOf(once, parts)) ?? once;
+  }
   const known = memory.registration(name, parts.platform);
   if (known !== undefined) {
     parts.found.files.add(file);
     return { name, file, reading: undefined, besides: [], ...known };
   }
   const own = memory.versionsOf([file]);
-  const read = await readContained(name, file, parts);
-  const { claims, notes, problems } = read;
+  const asWritten = await readContained(name, file, parts);
+  const read = (await lastGoodOf(asWritten, parts)) ?? asWritten;
+  const { claims, instead, notes, problems } = read;
   const registration = unchanged(read.registration, memory.earlier(name));
-  const versions = new Map([...own, ...memory.versionsOf(read.reading?.files ?? [])]);
-  memory.putRegistration(name, { registration, claims, problems, notes }, { versions, platform: parts.platform });
+  const files = [...(asWritten.reading?.files ?? []), ...(read.reading?.files ?? [])];
+  const versions = new Map([...own, ...memory.versionsOf(files)]);
+  const value = { registration, claims, problems, notes, instead };
+  memory.putRegistration(name, value, { versions, platform: parts.platform });
   return { ...read, registration };
+}
+
+/**
+ * The registration by its last version without problems; undefined if it has none now, or none is known. What dispatcher.yaml
+ * grants is that of today: under another one than before, the version is read again.
+ */
+async function lastGoodOf(found: RegistrationFound, parts: Parts): Promise<RegistrationFound | undefined> {
+  const { name, file, problems } = found;
+  if (problems.length === 0 || found.isRefused === true) return undefined;
+  const { lastGood, memory } = parts.shared.sources;
+  const inForce = memory?.inForce(name, parts.platform);
+  const common = { name, file, problems: [], notes: [], besides: [], instead: problems };
+  if (inForce !== undefined) return { ...common, ...inForce, reading: undefined };
+  const { config } = parts.platform;
+  const text = config === undefined ? undefined : await lastGood?.(config, name);
+  if (text === undefined || text === found.text) return undefined;
+  const again = await readContained(name, file, parts, text);
+  return again.registration === undefined || again.problems.length > 0
+    ? undefined
+    : { ...common, registration: again.registration, claims: again.claims, reading: again.reading };
 }
 
 /** The object that it was before, if it says the same: nothing has to be done for it. */
@@ -489,9 +565,9 @@ function unchanged(now: Registration | undefined, before: Registration | undefin
 }
 
 /** A failure while reading one file must not affect the others. */
-async function readContained(name: string, file: string, parts: Parts): Promise<RegistrationFound> {
+async function readContained(name: string, file: string, parts: Parts, text?: string): Promise<RegistrationFound> {
   try {
-    return await readOne(name, file, parts);
+    return await readOne(name, file, parts, text);
   } catch (error) {
     // Not its message, which may repeat a secret.
     const kind = error instanceof Error ? error.name : typeof error;
@@ -504,15 +580,16 @@ function unread(name: string, file: string, message: string, cure: string): Regi
   const problems = [wholeFile(file, message, cure)];
   return {
     ...{ name, file, problems, registration: undefined, claims: undefined, reading: undefined },
-    notes: [],
-    besides: [],
+    ...{ notes: [], besides: [], instead: [] },
   };
 }
 
+/** `earlier`: another text than that of the file. */
 async function readOne(
   name: string,
   file: string,
   { platform, tenants, shared, found, known }: Parts,
+  earlier?: string,
 ): Promise<RegistrationFound> {
   const { sources, references, secrets, keys } = shared;
   const owners = tenants?.(name) ?? [];
@@ -521,20 +598,22 @@ async function readOne(
   const within = ours ? undefined : { around: sources.registrationsFolder, name: '' };
   let text: string;
   try {
-    ({ text } = await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within }));
+    text = earlier ?? (await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within })).text;
   } catch (error) {
     const { message, cure } = fileProblem(error);
-    return unread(name, file, message, cure);
+    return { ...unread(name, file, message, cure), ...(isOwned(owners, tenants) ? {} : { isRefused: true as const }) };
   }
   found.files.add(file);
   const [tenant, rival] = owners;
   if (tenants !== undefined && tenant === undefined) {
     const cure = `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
-    return unread(name, file, 'dispatcher.yaml does not assign this registration to a tenant', cure);
+    const message = 'dispatcher.yaml does not assign this registration to a tenant';
+    return { ...unread(name, file, message, cure), isRefused: true };
   }
   if (tenant !== undefined && rival !== undefined) {
     const message = `dispatcher.yaml gives this registration to two tenants, \`${tenant.name}\` and \`${rival.name}\``;
-    return unread(name, file, message, `Name \`${name}\` in the \`registrations\` of one of them.`);
+    const cure = `Name \`${name}\` in the \`registrations\` of one of them.`;
+    return { ...unread(name, file, message, cure), isRefused: true };
   }
   const before = known?.find(text);
   const yaml =
@@ -546,7 +625,12 @@ async function readOne(
   const { registration, claims } = await readRegistration(reading, context);
   reading.release();
   if (before === undefined && reading.problemCount === 0) known?.keep(text, yaml.value);
-  return { name, file, registration, claims, reading, problems: reading.problems, notes: reading.notes, besides: [] };
+  const { problems, notes } = reading;
+  return { name, file, text, registration, claims, reading, problems, notes, besides: [], instead: [] };
+}
+
+function isOwned(owners: readonly TenantEntry[], tenants: TenantLookup | undefined): boolean {
+  return tenants === undefined || owners.length === 1;
 }
 
 function reachOf(registration: string, platform: Platform, tenant: TenantEntry | undefined): Reach {

@@ -13,7 +13,12 @@ export interface RememberedFile {
   readonly claims: JobClaims | undefined;
   readonly problems: readonly Problem[];
   readonly notes: readonly Problem[];
+  /** Of the file, where it is not what is in force. */
+  readonly instead: readonly Problem[];
 }
+
+/** What was in force after the last reading. */
+export type InForce = Pick<RememberedFile, 'claims'> & { readonly registration: Registration };
 
 interface Versioned<T> {
   readonly value: T;
@@ -32,6 +37,7 @@ export interface PlatformRead {
 export class ReadingMemory {
   readonly #stamps: Pick<Stamps, 'of' | 'names'>;
   readonly #registrations = new Map<string, Versioned<RememberedFile>>();
+  readonly #inForce = new Map<string, InForce & { readonly platform: Platform }>();
   #platform: Versioned<PlatformRead> | undefined;
   /** The last one without problems. */
   #good: Platform | undefined;
@@ -68,9 +74,20 @@ export class ReadingMemory {
     return known?.platform === platform && this.#isCurrent(known) ? known.value : undefined;
   }
 
-  /** As it was read last, whether or not that still holds. */
+  /** Whether or not that still holds. */
   earlier(name: string): Registration | undefined {
-    return this.#registrations.get(name)?.value.registration;
+    return this.#inForce.get(name)?.registration;
+  }
+
+  /** What was in force by this dispatcher.yaml: nothing that it grants has changed since. */
+  inForce(name: string, platform: Platform): InForce | undefined {
+    const known = this.#inForce.get(name);
+    return known?.platform === platform ? known : undefined;
+  }
+
+  putInForce(name: string, value: InForce, platform: Platform): void {
+    const { claims, registration } = value;
+    this.#inForce.set(name, { claims, registration, platform });
   }
 
   putRegistration(
@@ -83,7 +100,9 @@ export class ReadingMemory {
 
   /** Registrations whose files are gone. */
   keepOnly(names: ReadonlySet<string>): void {
-    for (const name of this.#registrations.keys()) if (!names.has(name)) this.#registrations.delete(name);
+    for (const known of [this.#registrations, this.#inForce]) {
+      for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+    }
   }
 
   /** Everything is read again. */

@@ -11,6 +11,7 @@ import {
   absentLines,
   breakerProblems,
   closedBreakers,
+  keptLines,
   platformLines,
   problemLines,
   type RegistrationProblem,
@@ -20,7 +21,7 @@ import {
 import type { Readiness } from './admin-app.ts';
 
 export interface ReadinessOptions {
-  readonly configuration: Pick<Configuration, 'registrations' | 'quarantined' | 'platformProblems'>;
+  readonly configuration: Pick<Configuration, 'registrations' | 'quarantined' | 'platformProblems' | 'kept'>;
   /** Registrations that are not in force any more, and whose runners are served to their end. */
   readonly leaving?: readonly string[];
   readonly ledger: Pick<Ledger, 'putCursor' | 'liveCounts' | 'breakers'>;
@@ -57,6 +58,7 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
       ...shedding().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
       ...platformLines(configuration.platformProblems ?? []),
       ...setAsideLines(quarantined),
+      ...keptLines(configuration.kept ?? []),
     ],
     details:
       recorded instanceof LedgerError

@@ -630,6 +630,23 @@ export interface AccessLedger {
   audits(filter: AuditFilter): Promise<readonly AuditRow[]>;
 }
 
+/** A version of a registration's file, as the ledger keeps it: what it says, only the caller can read. */
+export interface RegistrationVersion {
+  readonly name: string;
+  readonly hash: string;
+  readonly sealed: string;
+}
+
+/** The last version without problems of each registration. */
+export interface RegistrationLedger {
+  /** Adds them, or replaces those of their names. */
+  putRegistrationVersions(versions: readonly RegistrationVersion[]): Promise<void>;
+  registrationVersion(name: string): Promise<RegistrationVersion | undefined>;
+  /** By name. */
+  registrationHashes(): Promise<ReadonlyMap<string, string>>;
+  deleteRegistrationVersions(names: readonly string[]): Promise<void>;
+}
+
 /** The ledger takes no writes. */
 export interface WriteTrouble {
   /** Of the latest attempt. */
@@ -665,6 +682,7 @@ export interface Ledger
     LaneLedger,
     RunnerLedger,
     StateLedger,
+    RegistrationLedger,
     AccessLedger,
     StorageLedger {}
 

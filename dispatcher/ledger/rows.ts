@@ -17,6 +17,7 @@ import type {
   JobRow,
   LaneCounts,
   OnUnreadable,
+  RegistrationVersion,
   RunnerRow,
   RunnerState,
   TimelineEntry,
@@ -444,6 +445,8 @@ const scopeColumnSchema = z.object({ scope: text });
 const laneKeySchema = z.object({ laneKey: text });
 const jobOfSchema = z.object({ key: z.string(), registration: z.string().nullable() });
 const outputSchema = z.object({ output: text });
+const versionHashSchema = z.object({ name: z.string(), hash: z.string() });
+const registrationVersionSchema = versionHashSchema.extend({ sealed: z.string() });
 const cursorSchema = z.object({ value: text });
 const momentSchema = z.object({ atMs: integer });
 const countSchema = z.object({ count: integer });
@@ -466,6 +469,14 @@ export function scopeOf(row: unknown): string {
 
 export function outputOf(row: unknown): string {
   return outputSchema.parse(row).output;
+}
+
+export function registrationVersion(row: unknown): RegistrationVersion {
+  return registrationVersionSchema.parse(row);
+}
+
+export function versionHash(row: unknown): Pick<RegistrationVersion, 'name' | 'hash'> {
+  return versionHashSchema.parse(row);
 }
 
 export function cursorValue(row: unknown): string {

@@ -13,6 +13,7 @@ import * as lanes from './steps/lanes.ts';
 import * as leases from './steps/leases.ts';
 import * as outputs from './steps/output.ts';
 import * as pruning from './steps/pruning.ts';
+import * as versions from './steps/registration-versions.ts';
 import * as runners from './steps/runners.ts';
 import * as settlement from './steps/settlement.ts';
 import type { Context, Step } from './steps/step.ts';
@@ -119,6 +120,11 @@ export function ledgerOn(store: Store): Ledger {
     timeline: (runner) => store.read((context) => timeline.timeline(context, runner)),
     keepOutput: (runner, output, nowMs) => store.write((context) => outputs.keepOutput(context, runner, output, nowMs)),
     output: (runner) => store.read((context) => outputs.output(context, runner)),
+
+    putRegistrationVersions: (some) => store.write((context) => versions.putVersions(context, some)),
+    registrationVersion: (name) => store.read((context) => versions.version(context, name)),
+    registrationHashes: () => store.read((context) => versions.versionHashes(context)),
+    deleteRegistrationVersions: (names) => store.write((context) => versions.deleteVersions(context, names)),
 
     breakers: (unreadable = 'reject') => store.read((context) => breakers.breakers(context, unreadable)),
     putBreaker: (breaker) => store.write((context) => breakers.putBreaker(context, breaker)),

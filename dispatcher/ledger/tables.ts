@@ -99,6 +99,15 @@ interface SharesTable {
   ended: number;
 }
 
+export interface RegistrationVersionsTable {
+  name: string;
+  /** Of the text, keyed: tells whether it is another one. */
+  hash: string;
+  /** The text, as only the holder of the key can read it. */
+  sealed: string;
+  keptAtMs: number;
+}
+
 type TokensTable = Omit<TokenRow, 'tenants'> & {
   /** A JSON list; null: the whole platform. */
   tenants: string | null;
@@ -117,5 +126,6 @@ export interface Tables {
   cursors: CursorsTable;
   tokens: TokensTable;
   audit: AuditRow;
+  registrationVersions: RegistrationVersionsTable;
   migrations: MigrationsTable;
 }

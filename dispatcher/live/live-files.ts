@@ -4,6 +4,7 @@ import { type ConfigurationSources, type Loaded, reloadConfiguration } from '../
 import { ReadingMemory } from '../config/reading-memory.ts';
 import { Stamps, type StampsOptions } from '../config/stamps.ts';
 import type { DispatcherConfig } from '../model/registration.ts';
+import type { LastGoodVersions } from './last-good.ts';
 
 export interface LiveFilesOptions extends Pick<StampsOptions, 'now' | 'stampNow'> {
   /** What files held at the last start. Default: what is beside the ledger. */
@@ -23,7 +24,8 @@ export class LiveFiles {
     this.memory = new ReadingMemory(this.stamps);
   }
 
-  async read(what: 'changed' | 'all'): Promise<Loaded> {
+  /** `versions`: the last good versions, from the ledger. */
+  async read(what: 'changed' | 'all', versions?: Pick<LastGoodVersions, 'of'>): Promise<Loaded> {
     if (what === 'all') this.memory.forget();
     // With another dispatcher.yaml every registration is read again, and few of their texts will have changed.
     const areAllRead = this.memory.platform() === undefined;
@@ -31,6 +33,7 @@ export class LiveFiles {
     const loaded = await reloadConfiguration({
       ...this.#sources,
       memory: this.memory,
+      ...(versions === undefined ? {} : { lastGood: (_dispatcher, name) => versions.of(name) }),
       knownValues: async (dispatcher) => {
         if (areAllRead) kept = await this.#keptValues(dispatcher);
         return kept;

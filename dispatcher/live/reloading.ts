@@ -6,9 +6,10 @@ import type { Stamps } from '../config/stamps.ts';
 import type { Log } from '../log.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Quarantined } from '../model/registration.ts';
-import { logSetAside } from '../observability/configuration-log.ts';
+import { logKept, logSetAside } from '../observability/configuration-log.ts';
 import { differenceOf } from './difference.ts';
 import { withFixedSettings } from './fixed-settings.ts';
+import type { GoodVersion, LastGoodVersions } from './last-good.ts';
 
 /** A change is in force two looks after it was written: within two seconds. */
 const EVERY_MS = 500;
@@ -27,6 +28,8 @@ export interface ReloadingOptions {
   readonly read: (what: 'changed' | 'all') => Promise<Loaded>;
   readonly started: Configuration;
   readonly apply: (configuration: Configuration) => void;
+  /** What to fall back on if a file has problems later. Absent: nothing outlives the process. */
+  readonly versions?: Pick<LastGoodVersions, 'keep' | 'keepOnly'>;
   readonly dispatcherFile: string;
   readonly registrationsFolder: string;
 }
@@ -103,6 +106,7 @@ export class Reloading {
     const loaded = await this.#options.read(what);
     if (this.#stopped) return;
     const next = this.#next(loaded, what);
+    if (loaded.ok) await this.#keep(loaded.good, next);
     const told = this.#current;
     const { registrations } = told;
     const { changed, ended, moved } = differenceOf(told, next);
@@ -117,6 +121,17 @@ export class Reloading {
       changed: changed.filter(({ name }) => known.has(name)).map(({ name }) => name),
       ended: ended.map(({ name }) => name),
     });
+  }
+
+  /** Where the ledger takes no writes, a restart has no last version of what changed meanwhile. */
+  async #keep(good: readonly GoodVersion[], { quarantined, registrations }: Configuration): Promise<void> {
+    const { log, versions } = this.#options;
+    try {
+      await versions?.keep(good);
+      await versions?.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
+    } catch (error) {
+      log.warn('versions-not-kept', { error });
+    }
   }
 
   #next(loaded: Loaded, what: 'changed' | 'all'): Configuration {
@@ -152,7 +167,13 @@ export class Reloading {
       ...Object.fromEntries(told.map(([how, list]) => [how, list.slice(0, MAX_NAMED)])),
       registrations: now.registrations.length,
       setAside: now.quarantined.length,
+      ...((now.kept ?? []).length === 0 ? {} : { kept: now.kept?.length }),
     });
+    const keptBefore = new Set((before.kept ?? []).map(textOf));
+    logKept(
+      (now.kept ?? []).filter((one) => !keptBefore.has(textOf(one))),
+      log,
+    );
     const known = new Set(before.quarantined.map(textOf));
     const quarantined = now.quarantined.filter((one) => !known.has(textOf(one)));
     const knownConflicts = new Set(before.conflicts.map(({ problem }) => formatProblem(problem)));
@@ -170,7 +191,7 @@ function problemOf(file: string, message: string, cure: string): Problem {
   return { file, line: 0, column: 0, path: '', message, cure };
 }
 
-function textOf({ name, problems }: Quarantined): string {
+function textOf({ name, problems }: Pick<Quarantined, 'name' | 'problems'>): string {
   return [name, ...problems.map(formatProblem)].join('\n');
 }
 
@@ -180,8 +201,9 @@ function isOther(one: Configuration, other: Configuration): boolean {
     const { maxLaunches, maxRunners, tenants, webhooks } = dispatcher;
     return fingerprint([maxLaunches, maxRunners, tenants, webhooks], 'with places');
   };
-  const words = ({ quarantined, conflicts, platformProblems = [] }: Configuration) =>
+  const words = ({ quarantined, conflicts, kept = [], platformProblems = [] }: Configuration) =>
     [
+      ...kept.map((one) => `kept ${textOf(one)}`),
       ...quarantined.map(textOf),
       ...conflicts.map(({ problem }) => formatProblem(problem)),
       ...platformProblems.map(formatProblem),

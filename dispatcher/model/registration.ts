@@ -267,6 +267,14 @@ export interface Quarantined {
   readonly claims: JobClaims | undefined;
 }
 
+/** A registration whose file has problems, and whose last version without them is in force. */
+export interface KeptRegistration {
+  readonly name: string;
+  readonly file: string;
+  /** Of the file as it is now; at least one. */
+  readonly problems: readonly Problem[];
+}
+
 /** Two registrations with the same right to some jobs. Both serve; the jobs in question are refused. */
 export interface Conflict {
   readonly registrations: readonly [string, string];
@@ -323,6 +331,8 @@ export interface Configuration {
   readonly registrations: readonly Registration[];
   readonly quarantined: readonly Quarantined[];
   readonly conflicts: readonly Conflict[];
+  /** Among `registrations`: what their files say now is not in force. */
+  readonly kept?: readonly KeptRegistration[];
   /** Of dispatcher.yaml and the folder of registrations as they are now: what was read before stays in force. */
   readonly platformProblems?: readonly Problem[];
 }

@@ -42,6 +42,8 @@ export interface MetricsSources {
   clocks?(): readonly { readonly api: string; readonly aheadMs: number }[];
   /** How many registrations are set aside because of their configuration. */
   quarantined?(): number;
+  /** How many registrations are in their last versions without problems. */
+  kept?(): number;
   /** How many problems dispatcher.yaml and the folder of registrations have. */
   platformProblems?(): number;
   /** Why requests to the public listener are turned away at present: words, and of one endpoint `rate ENDPOINT`. */
@@ -215,6 +217,7 @@ class LedgerGauges {
   readonly #lanes: Gauge;
   readonly #quarantined: Gauge;
   readonly #platformProblems: Gauge;
+  readonly #kept: Gauge;
   readonly #bytes: Gauge;
   readonly #shedding: Gauge<'cause'>;
   readonly #demand: Gauge<'registration'>;
@@ -240,6 +243,10 @@ class LedgerGauges {
     this.#quarantined = gauge(
       'shr_registrations_set_aside',
       'Registrations that are not served, because of problems in their configuration',
+    );
+    this.#kept = gauge(
+      'shr_registrations_kept',
+      'Registrations whose files have problems, and whose last versions without them are in force',
     );
     this.#platformProblems = gauge(
       'shr_platform_configuration_problems',
@@ -307,6 +314,7 @@ class LedgerGauges {
     this.#readBudgets();
     this.#readProblems();
     this.#quarantined.set(this.#sources.quarantined?.() ?? 0);
+    this.#kept.set(this.#sources.kept?.() ?? 0);
     this.#platformProblems.set(this.#sources.platformProblems?.() ?? 0);
     this.#writable.set(this.#sources.ledgerClosed?.() === undefined ? 1 : 0);
     this.#forget();

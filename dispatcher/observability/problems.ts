@@ -13,6 +13,7 @@ import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { Rest } from '../lifecycle/resting.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
 import { type OldVersion, oldVersionWords } from '../versions/runner-versions.ts';
 
 /**
@@ -150,6 +151,29 @@ export function unreadableBreakerProblems(
 const MAX_LINES = 20;
 const MAX_OF_ONE = 3;
 const LINE_CHARACTERS = 300;
+
+/** Of a registration whose file has these problems, and whose last version without them is in force. */
+export function keptWords(problems: readonly Problem[]): readonly string[] {
+  const rest = problems.length - MAX_OF_ONE;
+  return [
+    ...problems
+      .slice(0, MAX_OF_ONE)
+      .map((problem) => `${formatProblem(problem)} Until then its last version without problems is in force`),
+    ...(rest > 0 ? [`its file has ${rest} more problems: see shr validate`] : []),
+  ];
+}
+
+/** `acme: its configuration has 2 problems, …`. Names and counts alone, as below. */
+export function keptLines(
+  kept: readonly { readonly name: string; readonly problems: readonly unknown[] }[],
+): readonly string[] {
+  const lines = kept.slice(0, MAX_LINES).map(({ name, problems }) => {
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    return `${scrub(name, LINE_CHARACTERS)}: its configuration has ${count}, and its last version without them is in force`;
+  });
+  const unsaid = kept.length - lines.length;
+  return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations are in their last versions without problems`];
+}
 
 /** `acme: set aside, its configuration has 2 problems`. Names and counts alone: `/readyz` asks for no token. */
 export function setAsideLines(

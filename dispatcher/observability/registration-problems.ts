@@ -5,11 +5,11 @@ import type { Engine } from '../lifecycle/engine.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import type { OldVersion } from '../versions/runner-versions.ts';
-import { problemsOf, type RegistrationProblem } from './problems.ts';
+import { keptWords, problemsOf, type RegistrationProblem } from './problems.ts';
 import { webhookProblems } from './webhook-problems.ts';
 
 export interface RegistrationProblemsOptions {
-  readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts'>;
+  readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts' | 'kept'>;
   readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed'>;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
@@ -33,7 +33,7 @@ export class RegistrationProblems {
     const found = this.#found(registration);
     return problemsOf({
       webhook: found === undefined ? [] : webhookProblems(found, wronglySigned(registration)),
-      configuration: this.#conflictsOf(registration),
+      configuration: [...this.#keptOf(registration), ...this.#conflictsOf(registration)],
       poll: pollProblems(registration),
       sweep: engine.sweepTroubles(registration),
       resting: engine.resting(registration),
@@ -49,6 +49,11 @@ export class RegistrationProblems {
     if (registrations !== this.#of) this.#registrations = new Map(registrations.map((one) => [one.name, one]));
     this.#of = registrations;
     return this.#registrations.get(name);
+  }
+
+  #keptOf(registration: string): readonly string[] {
+    const kept = this.#options.configuration().kept?.find(({ name }) => name === registration);
+    return kept === undefined ? [] : keptWords(kept.problems);
   }
 
   #conflictsOf(registration: string): readonly string[] {

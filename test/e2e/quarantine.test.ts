@@ -1,8 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { readinessSchema, registrationListSchema } from '../../dispatcher/http/admin-shapes.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService, WEBHOOK_SECRET } from './service-fixture.ts';
 
 const job = (label: string, script = 'echo done') => `
 on: push
@@ -95,7 +96,10 @@ describe('a dispatcher with broken registrations', function () {
   it('leaves the busy runner of a registration alone that is set aside at a restart, and takes it up again after the cure', async () => {
     service = await startService({
       others: { 'second.yaml': other('second').replace('NOT_SET', 'E2E_WEBHOOK_SECRET') },
-      registration: { poll: { interval: '2s' } },
+      registration: ({ folder }) => {
+        writeFileSync(join(folder, 'hook.secret'), WEBHOOK_SECRET, { mode: 0o600 });
+        return { poll: { interval: '2s' }, webhook: { secrets: [`\${file:hook.secret}`] } };
+      },
     });
     service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml: job('e2e', 'sleep 12; echo done') });
     await eventually('the job runs', 40_000, () =>
@@ -103,9 +107,9 @@ describe('a dispatcher with broken registrations', function () {
     );
     await service.end('SIGTERM');
 
-    const file = join(service.folder, 'registrations', 'e2e.yaml');
-    const right = await readFile(file, 'utf8');
-    await writeFile(file, `${right}nonsense: 1\n`);
+    // Its file is what it was: there is no earlier version to fall back on.
+    const secret = join(service.folder, 'hook.secret');
+    await rm(secret);
     await service.restart();
     const open = await eventually('ready', 20_000, async () => {
       const answer = readinessSchema.parse(await (await fetch(`${service.adminUrl}/readyz`)).json());
@@ -124,7 +128,7 @@ describe('a dispatcher with broken registrations', function () {
     expect(service.github.jobs()[0]?.conclusion).to.equal('success');
     await service.end('SIGTERM');
 
-    await writeFile(file, right);
+    await writeFile(secret, WEBHOOK_SECRET, { mode: 0o600 });
     await service.restart();
     await eventually('nothing is left', 60_000, async () => {
       const { runners } = Object(await ask('/api/runners?state=creating,starting,online,busy,finishing,draining'));

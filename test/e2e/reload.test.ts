@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { parse, stringify } from 'yaml';
@@ -93,6 +93,27 @@ describe('a dispatcher whose configuration changes', function () {
     await live(() => change('e2e.yaml', (was) => ({ ...was, webhook: { secrets: [`\${env:OTHER_SECRET}`] } })));
     expect(await deliver('another-secret-of-the-webhook')).to.be.within(200, 299);
     expect(await deliver(service.webhookSecret)).to.equal(401);
+  });
+
+  it('keeps the last version without problems of a broken file, over a restart too, and says so', async () => {
+    service = await startService();
+    await live(async () => appendFile(file('e2e.yaml'), 'nonsense: 1\n'));
+    const kept = async () => {
+      const { quarantined, registrations } = await list();
+      expect(quarantined).to.deep.equal([]);
+      expect(registrations).to.have.length(1);
+      expect(registrations[0]?.problems.map(({ kind }) => kind)).to.deep.equal(['configuration']);
+      expect(registrations[0]?.problems[0]?.message).to.match(/e2e\.yaml:\d+:1: nonsense: unknown key.*last version/);
+    };
+    await kept();
+    await service.end('SIGTERM');
+    await service.restart();
+    await kept();
+    expect(service.output()).to.include('shr: e2e: its file has 1 problem, and its last version');
+    service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml: workflow('e2e', 1, 'echo done') });
+    await eventually('the job ends', 60_000, () => (jobsIn('completed') === 1 ? true : undefined));
+    await live(() => change('e2e.yaml', ({ nonsense: _, ...right }) => right));
+    expect((await list()).registrations[0]?.problems).to.deep.equal([]);
   });
 
   it('reads everything again when it receives SIGHUP, and says so', async () => {

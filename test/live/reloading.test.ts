@@ -124,6 +124,86 @@ tenants:
     expect(problems()).to.deep.equal([]);
   });
 
+  const shown = () => {
+    const { kept = [], quarantined = [] } = applied.at(-1) ?? {};
+    return { kept: kept.map(({ name }) => name), quarantined: quarantined.map(({ name }) => name) };
+  };
+
+  it('keeps the last version of a registration whose file has a problem, until it has none', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    for (const broken of [`${registrationYaml}nonsense: 1\n`, 'organization: [acme\n', '']) {
+      files.write('registrations/acme.yaml', broken);
+      await clock.advance(2_000);
+      expect(names(), broken).to.deep.equal(['acme']);
+      expect(shown()).to.deep.equal({ kept: ['acme'], quarantined: [] });
+    }
+    expect(applied.at(-1)?.registrations[0]).to.equal(applied[0]?.registrations[0]);
+    expect(logged.filter((line) => line.startsWith('error registration-kept'))).to.have.length(3);
+    files.write('registrations/acme.yaml', `${registrationYaml}maxRunners: 5\n`);
+    await clock.advance(2_000);
+    expect(applied.at(-1)?.registrations[0]).to.include({ maxRunners: 5 });
+    expect(shown()).to.deep.equal({ kept: [], quarantined: [] });
+  });
+
+  it('keeps one in force whose secret file is missing for a while', async () => {
+    const byFile = registrationYaml.replace('env:GITHUB_TOKEN', 'file:token');
+    await start({ 'registrations/acme.yaml': byFile, token: 'ghp_first' });
+    files.write('token', undefined);
+    await clock.advance(2_000);
+    expect(shown()).to.deep.equal({ kept: ['acme'], quarantined: [] });
+    files.write('token', 'ghp_second');
+    await clock.advance(2_000);
+    expect(shown()).to.deep.equal({ kept: [], quarantined: [] });
+    const credentials = applied.at(-1)?.registrations[0]?.credentials;
+    expect(credentials?.kind === 'token' && credentials.token.reveal()).to.equal('ghp_second');
+  });
+
+  describe('of tenants', () => {
+    const granted = (...entries: readonly string[]) => `${dispatcherYaml}
+tenants:
+${entries.join('\n')}
+`;
+    const acme = (more: string) =>
+      `  acme: { hosts: [github.com], owners: [acme], labels: ["acme*"], backendKinds: [docker], runnerGroups: [Default], ${more} }`;
+    const labs =
+      '  acme-labs: { hosts: [github.com], owners: [labs], labels: ["labs*"], backendKinds: [docker], runnerGroups: [Default] }';
+    const file = (label: string, owner = 'acme') =>
+      registrationYaml
+        .replace('env:GITHUB_TOKEN', 'env:TENANT_ACME_TOKEN')
+        .replace('organization: acme', `organization: ${owner}\nlabels: [${label}]`);
+
+    it('keeps no version that asks for more than is granted now', async () => {
+      const wide = granted(acme('limits: { maxRunners: 20 }'));
+      await start({ 'dispatcher.yaml': wide, 'registrations/acme.yaml': `${file('acme')}maxRunners: 20\n` });
+      files.write('registrations/acme.yaml', `${file('acme')}nonsense: 1\n`);
+      await clock.advance(2_000);
+      expect(shown()).to.deep.equal({ kept: ['acme'], quarantined: [] });
+      files.write('dispatcher.yaml', granted(acme('limits: { maxRunners: 5 }')));
+      await clock.advance(2_000);
+      expect(shown()).to.deep.equal({ kept: [], quarantined: ['acme'] });
+      expect(names()).to.deep.equal([]);
+    });
+
+    it('keeps the version before where a file reaches for what is granted to another', async () => {
+      const two = granted(acme(''), labs);
+      await start({ 'dispatcher.yaml': two, 'registrations/acme.yaml': file('acme') });
+      files.write('registrations/acme.yaml', file('acme', 'labs'));
+      await clock.advance(2_000);
+      expect(shown()).to.deep.equal({ kept: ['acme'], quarantined: [] });
+      const claim = applied.at(-1)?.registrations[0]?.claim;
+      expect(claim).to.deep.equal({ kind: 'organization', organization: 'acme' });
+    });
+
+    it('keeps nothing of a tenant that was revoked', async () => {
+      await start({ 'dispatcher.yaml': granted(acme(''), labs), 'registrations/acme.yaml': file('acme') });
+      files.write('registrations/acme.yaml', 'nonsense: 1\n');
+      await clock.advance(2_000);
+      files.write('dispatcher.yaml', granted(labs));
+      await clock.advance(2_000);
+      expect(shown()).to.deep.equal({ kept: [], quarantined: ['acme'] });
+    });
+  });
+
   it('reads a secret again when its file changes', async () => {
     const byFile = registrationYaml.replace('env:GITHUB_TOKEN', 'file:token');
     await start({ 'registrations/acme.yaml': byFile, token: 'ghp_first' });

@@ -489,6 +489,20 @@ const eighteenth: Migration = {
   statements: ({ schema }) => [schema.alterTable('jobs').addColumn('headBranch', 'text').compile()],
 };
 
+const nineteenth: Migration = {
+  version: 19,
+  name: 'the last version without problems of each registration',
+  statements: ({ schema }) => [
+    schema
+      .createTable('registrationVersions')
+      .addColumn('name', 'text', (column) => column.notNull().primaryKey())
+      .addColumn('hash', 'text', (column) => column.notNull())
+      .addColumn('sealed', 'text', (column) => column.notNull())
+      .addColumn('keptAtMs', integer, (column) => column.notNull())
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -505,6 +519,7 @@ export const migrations: readonly Migration[] = [
   sixteenth,
   seventeenth,
   eighteenth,
+  nineteenth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

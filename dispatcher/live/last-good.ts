@@ -1,0 +1,98 @@
+/**
+ * The last version of each registration that had no problem, in the ledger, so that it outlives the process. Sealed with a
+ * key made of the admin token: it holds references and no secrets that we know of, but its owner may know better.
+ */
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import type { RegistrationLedger } from '../ledger/ledger.ts';
+import type { DispatcherConfig } from '../model/registration.ts';
+
+export interface GoodVersion {
+  readonly name: string;
+  readonly text: string;
+}
+
+const VERSION = 'serverless-hosted-runner registrations 1';
+const CIPHER = 'aes-256-gcm';
+const KEY_BYTES = 32;
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+/** In one write: deliveries wait for it. */
+const AT_ONCE = 200;
+/** As many as 20,000 registrations of 3 KB. Those beyond it have no last version after a restart. */
+const MAX_CHARACTERS = 64 * 1024 * 1024;
+
+export class LastGoodVersions {
+  readonly #ledger: RegistrationLedger;
+  readonly #key: Buffer;
+  #hashes: Promise<Map<string, string>> | undefined;
+
+  constructor(ledger: RegistrationLedger, { adminToken }: Pick<DispatcherConfig, 'adminToken'>) {
+    this.#ledger = ledger;
+    this.#key = Buffer.from(hkdfSync('sha256', adminToken.reveal(), '', VERSION, KEY_BYTES));
+  }
+
+  /** Undefined also where it was kept with another admin token, or cannot be read. */
+  async of(name: string): Promise<string | undefined> {
+    try {
+      const found = await this.#ledger.registrationVersion(name);
+      return found === undefined ? undefined : this.#open(found.sealed, name);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Writes those that are others than before. Rejects with a LedgerError. */
+  async keep(versions: readonly GoodVersion[]): Promise<void> {
+    const known = await this.#known();
+    const fresh: (GoodVersion & { readonly hash: string })[] = [];
+    let room = MAX_CHARACTERS;
+    for (const { name, text } of versions) {
+      room -= text.length;
+      const hash = createHmac('sha256', this.#key).update(`${name} ${text}`).digest('base64url');
+      if (room >= 0 && known.get(name) !== hash) fresh.push({ name, text, hash });
+    }
+    for (let from = 0; from < fresh.length; from += AT_ONCE) {
+      const some = fresh.slice(from, from + AT_ONCE);
+      await this.#ledger.putRegistrationVersions(
+        some.map(({ hash, name, text }) => ({ name, hash, sealed: this.#seal(text, name) })),
+      );
+      for (const { hash, name } of some) known.set(name, hash);
+    }
+  }
+
+  /** Those of registrations that are no longer there. Rejects with a LedgerError. */
+  async keepOnly(names: ReadonlySet<string>): Promise<void> {
+    const known = await this.#known();
+    const gone = [...known.keys()].filter((name) => !names.has(name));
+    if (gone.length === 0) return;
+    await this.#ledger.deleteRegistrationVersions(gone);
+    for (const name of gone) known.delete(name);
+  }
+
+  #known(): Promise<Map<string, string>> {
+    this.#hashes ??= this.#ledger.registrationHashes().then(
+      (hashes) => new Map(hashes),
+      (error: unknown) => {
+        this.#hashes = undefined;
+        throw error;
+      },
+    );
+    return this.#hashes;
+  }
+
+  #seal(text: string, name: string): string {
+    const iv = randomBytes(IV_BYTES);
+    const cipher = createCipheriv(CIPHER, this.#key, iv).setAAD(Buffer.from(name));
+    const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+    return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64');
+  }
+
+  #open(sealed: string, name: string): string {
+    const bytes = Buffer.from(sealed, 'base64');
+    const [tagAt, textAt] = [IV_BYTES, IV_BYTES + TAG_BYTES];
+    const decipher = createDecipheriv(CIPHER, this.#key, bytes.subarray(0, tagAt), { authTagLength: TAG_BYTES })
+      .setAAD(Buffer.from(name))
+      .setAuthTag(bytes.subarray(tagAt, textAt));
+    return Buffer.concat([decipher.update(bytes.subarray(textAt)), decipher.final()]).toString('utf8');
+  }
+}

@@ -1,0 +1,76 @@
+import { expect } from 'chai';
+import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { LastGoodVersions } from '../../dispatcher/live/last-good.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
+import { dispatcherYaml, registrationYaml, sourcesOf } from '../config/files.ts';
+
+const TOKEN = { adminToken: new Secret('an-admin-token-of-32-characters!') };
+
+describe('the last versions of registrations without problems', () => {
+  let ledger: Ledger;
+
+  beforeEach(async () => {
+    ledger = await openSqliteLedger({ path: ':memory:', now: () => 1 });
+  });
+  afterEach(() => ledger.close());
+
+  it('are found again by the next process, and by no other token', async () => {
+    await new LastGoodVersions(ledger, TOKEN).keep([{ name: 'acme', text: registrationYaml }]);
+    expect(await new LastGoodVersions(ledger, TOKEN).of('acme')).to.equal(registrationYaml);
+    expect(await new LastGoodVersions(ledger, TOKEN).of('emca')).to.equal(undefined);
+    const other = { adminToken: new Secret('another-admin-token-of-32-chars!') };
+    expect(await new LastGoodVersions(ledger, other).of('acme')).to.equal(undefined);
+  });
+
+  it('are not readable in the ledger, and not of use under another name', async () => {
+    await new LastGoodVersions(ledger, TOKEN).keep([{ name: 'acme', text: registrationYaml }]);
+    const row = await ledger.registrationVersion('acme');
+    expect(row?.sealed).to.not.include('organization');
+    expect(Buffer.from(row?.sealed ?? '', 'base64').toString()).to.not.include('organization');
+    if (row !== undefined) await ledger.putRegistrationVersions([{ ...row, name: 'emca' }]);
+    expect(await new LastGoodVersions(ledger, TOKEN).of('emca')).to.equal(undefined);
+  });
+
+  it('are written where they are others than before, and deleted with their registration', async () => {
+    let written = 0;
+    const counting: Ledger = {
+      ...ledger,
+      putRegistrationVersions: (some) => {
+        written += some.length;
+        return ledger.putRegistrationVersions(some);
+      },
+    };
+    const all = ['a', 'b', 'c'].map((name) => ({ name, text: `text of ${name}` }));
+    await new LastGoodVersions(counting, TOKEN).keep(all);
+    const again = new LastGoodVersions(counting, TOKEN);
+    await again.keep(all);
+    expect(written).to.equal(3);
+    await again.keep([{ name: 'b', text: 'another' }]);
+    expect(written).to.equal(4);
+    await again.keepOnly(new Set(['b']));
+    expect([...(await ledger.registrationHashes()).keys()]).to.deep.equal(['b']);
+    expect(await again.of('b')).to.equal('another');
+  });
+
+  it('are in force at a start with a broken file, with their references resolved anew', async () => {
+    const sources = sourcesOf(
+      { 'dispatcher.yaml': dispatcherYaml, 'registrations/acme.yaml': `${registrationYaml}nonsense: 1\n` },
+      { lastGood: async (_dispatcher, name) => (name === 'acme' ? registrationYaml : undefined) },
+    );
+    const loaded = await loadConfiguration(sources);
+    if (!loaded.ok) throw new Error('it is served');
+    expect(loaded.configuration.registrations.map(({ name }) => name)).to.deep.equal(['acme']);
+    expect(loaded.configuration.quarantined).to.deep.equal([]);
+    expect(loaded.configuration.kept?.map(({ name }) => name)).to.deep.equal(['acme']);
+    expect(loaded.problems.map(({ message }) => message)).to.deep.equal(['unknown key `nonsense`']);
+    expect(loaded.good).to.deep.equal([]);
+
+    const without = await loadConfiguration({
+      ...sources,
+      environment: { ADMIN_TOKEN: 'an-admin-token-of-32-characters!' },
+    });
+    expect(without.ok, 'its secret is gone').to.equal(false);
+  });
+});
