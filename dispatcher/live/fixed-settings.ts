@@ -11,7 +11,6 @@ const FIXED = {
   trustedProxies: ['trustedProxies'],
   retention: ['retention'],
   logLevel: ['logLevel'],
-  unsafeProcessBackend: ['unsafeProcessBackend'],
   'limits.deliveriesPerMinute': ['deliveriesPerMinute'],
   'limits.shutdown': ['shutdownMs'],
 } satisfies Record<string, readonly (keyof DispatcherConfig)[]>;
@@ -27,9 +26,9 @@ export function withFixedSettings(atStart: DispatcherConfig, now: DispatcherConf
   const changed = Object.entries(FIXED).filter(([, fields]) =>
     fields.some((field) => fingerprint(atStart[field]) !== fingerprint(now[field])),
   );
-  const { maxLaunches, maxRunners, tenants, webhooks } = now;
+  const { maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks } = now;
   return {
-    dispatcher: { ...atStart, maxLaunches, maxRunners, tenants, webhooks },
+    dispatcher: { ...atStart, maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks },
     changed: changed.map(([key]) => key),
   };
 }
