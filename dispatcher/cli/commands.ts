@@ -17,6 +17,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'init', summary: 'write a first configuration into a folder', load: () => import('./init.ts') },
   { name: 'validate', summary: 'check dispatcher.yaml and the registrations', load: () => import('./validate.ts') },
   {
+    name: 'import',
+    summary: 'write registrations from the older dispatcher, ARC, GARM or terraform-aws-github-runner',
+    load: () => import('./import.ts'),
+  },
+  {
     name: 'platform',
     summary: 'export what tenants may use, for a repository of theirs without dispatcher.yaml',
     load: () => import('./platform.ts'),

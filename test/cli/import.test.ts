@@ -1,0 +1,364 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { parse } from 'yaml';
+import { shr } from './process.ts';
+
+/** As the older dispatcher keeps what all registrations have in common. */
+const COMMON = String.raw`KEY := "${'${ALICLOUD_ACCESS_KEY}'}"
+SECRET := "${'${ALICLOUD_SECRET_KEY}'}"
+PULL_INTERVAL := 300
+REG_COMMON := "\"Pat\":\"${'${SLS_PAT}'}\",\"Key\":\"${'${KEY}'}\",\"Secret\":\"${'${SECRET}'}\",\"Region\":\"cn-shanghai\",\"SecGpId\":\"sg-uf6a\",\"VSwitchId\":\"vsw-uf6b\",\"PullInterval\":\"${'${PULL_INTERVAL}'}\""
+`;
+
+const item = (fields: string) => `"{${'${REG_COMMON}'}, ${fields}}"`;
+const field = (name: string, value: string) => String.raw`\"${name}\":\"${value}\"`;
+
+describe('shr import', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-import-'));
+  });
+
+  afterEach(() => rm(folder, { recursive: true }));
+
+  async function write(files: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, text] of Object.entries(files)) {
+      await mkdir(dirname(join(folder, name)), { recursive: true });
+      await writeFile(join(folder, name), text);
+    }
+  }
+
+  const run = (...args: string[]) => shr(['import', ...args], folder);
+  const registration = async (name: string) =>
+    parse(await readFile(join(folder, 'registrations', `${name}.yaml`), 'utf8'));
+
+  /** What `shr validate` says of all that was written, but for what is left to do. */
+  async function problems(): Promise<readonly string[]> {
+    const { out } = await shr(['validate', '--json'], folder);
+    const found: readonly { readonly file: string; readonly path: string; readonly message: string }[] =
+      JSON.parse(out).problems;
+    return found.map(({ file, path, message }) => `${file} ${path}: ${message}`);
+  }
+
+  describe('of the older dispatcher', () => {
+    it('reads registrations as make and the shell would, with references for secrets', async () => {
+      await write({
+        'Registration.mk': COMMON,
+        'registration/Registration_team-a.mk': `DOMAIN := git.corp.example
+ORG := cloud-team # the organization
+REPOS := "api,portal"
+URL := https://\${DOMAIN}/\${ORG}
+ITEM1 := ${item(
+          [
+            field('Type', 'Org'),
+            field('Name', '${ORG}'),
+            field('Url', '${URL}'),
+            field('Size', '1'),
+            field('Cpu', '2.0'),
+            field('Memory', '8.0'),
+            field('Repos', '${REPOS}'),
+            field('Labels', 'cn-runner,gpu'),
+            field('ChargeLabels', 'cloud-team'),
+            field('RunnerGroup', 'default'),
+          ].join(','),
+        )}
+ITEM2 := ${item([field('Type', 'Repo'), field('Name', 'tools'), field('Url', 'https://github.com/acme/tools'), field('ImageVersion', '1.2')].join(','))}
+REG1 := $(ITEM1)
+REG2 := $(ITEM2)
+WF_SLS_REGS := "[\${REG1},\${REG2}]"
+`,
+      });
+      const { code, out, error } = await run('registration/Registration_team-a.mk');
+      expect({ code, error }).to.deep.equal({ code: 0, error: '' });
+      expect(out)
+        .to.include('wrote registrations/team-a.yaml\n')
+        .and.include('  secret: set ALICLOUD_SECRET_KEY to `Secret`\n');
+      expect(await registration('team-a')).to.deep.equal({
+        host: 'git.corp.example',
+        organization: 'cloud-team',
+        credentials: { token: '${env:SLS_PAT}' },
+        runnerGroup: 'Default',
+        labels: ['cn-runner', 'gpu'],
+        defaults: { image: 'registry.invalid/runner:latest', cpu: 2, memoryGiB: 8 },
+        backends: [
+          {
+            kind: 'ali-eci',
+            options: {
+              region: 'cn-shanghai',
+              accessKeyId: '${env:ALICLOUD_ACCESS_KEY}',
+              accessKeySecret: '${env:ALICLOUD_SECRET_KEY}',
+              vSwitchIds: ['vsw-uf6b'],
+              securityGroupId: 'sg-uf6a',
+            },
+          },
+        ],
+        poll: { interval: '300s', repositories: ['cloud-team/api', 'cloud-team/portal'] },
+        chargeLabels: { charge: 'cloud-team' },
+      });
+      const second = await registration('team-a-2');
+      expect(second).to.deep.include({ repositories: ['acme/tools'], poll: { interval: '300s' } });
+      expect(out).to.include('ImageVersion 1.2: the older image does not work here');
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('takes Azure and Google where the fields are theirs', async () => {
+      const guid = '00000000-0000-0000-0000-000000000001';
+      const azure = ['ArmClientId', 'ArmTenantId', 'ArmSubscriptionId'].map((name) => field(name, guid));
+      await write({
+        'Registration_az.mk': `R := "{${[...azure, field('ArmClientSecret', 's3cret-in-the-file'), field('ArmResourceGroupName', 'rg'), field('ArmEnvironment', 'china'), field('AciLocation', 'China North 3'), field('ArmLogAnaWorkspaceId', 'x'), field('Type', 'Org'), field('Url', 'https://github.com/acme'), field('Labels', 'az')].join(',')}}"\n`,
+        'Registration_gcp.mk': `R := "{${[field('GcpCredential', '${GOOGLE_CREDENTIALS_BASE64}'), field('GcpProject', 'acme-ci'), field('GcpRegion', 'europe-west4'), field('GcpDind', 'true'), field('GcpSA', 'runner@acme-ci.iam.gserviceaccount.com'), field('Type', 'Org'), field('Url', 'https://github.com/acme'), field('Labels', 'gcp')].join(',')}}"\n`,
+      });
+      const { code, out } = await run('Registration_az.mk', 'Registration_gcp.mk');
+      expect(code).to.equal(0);
+      expect((await registration('az')).backends[0]).to.deep.equal({
+        kind: 'azure-aci',
+        options: {
+          cloud: 'china',
+          subscriptionId: guid,
+          resourceGroup: 'rg',
+          location: 'chinanorth3',
+          credentials: {
+            kind: 'secret',
+            tenantId: guid,
+            clientId: guid,
+            clientSecret: '${env:TENANT_AZ_AZURE_CLIENT_SECRET}',
+          },
+        },
+      });
+      expect(out).to.include(
+        'secret: set TENANT_AZ_AZURE_CLIENT_SECRET to `ArmClientSecret`, which is written in the makefile: replace it',
+      );
+      expect(out).to.include('ArmLogAnaWorkspaceId: runners log to the dispatcher');
+      expect((await registration('gcp')).backends[0]).to.deep.include({ kind: 'gcp-batch' });
+      expect(await readFile(join(folder, 'registrations/az.yaml'), 'utf8')).to.not.include('s3cret');
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('runs nothing that stands in a makefile, and follows no other file', async () => {
+      await write({
+        'Registration_evil.mk': `A := $(shell touch pwned)
+B != touch pwned
+include /etc/passwd
+C := $(eval X := $(shell touch pwned))
+D := \`touch pwned\`
+R := "{${[field('Type', 'Org'), field('Url', 'https://github.com/acme'), field('Labels', '${A}'), field('RunnerGroup', '$(shell touch pwned)')].join(',')}}"
+all: ; touch pwned
+`,
+      });
+      const { error } = await run('Registration_evil.mk');
+      expect(error)
+        .to.include('not evaluated: A := $(shell touch pwned)')
+        .and.include('not followed: include /etc/passwd');
+      expect(await readdir(folder)).to.not.include('pwned');
+    });
+
+    it('stays small and quick where values double, and a file is huge', async () => {
+      const doubling = Array.from({ length: 200 }, (_, n) => `A${n + 1} := \${A${n}}\${A${n}}`).join('\n');
+      await write({
+        'Registration_x.mk': `A0 := aaaaaaaa\n${doubling}\n`,
+        'Registration_y.mk': `A := ${'x'.repeat(2 ** 20)}\n`,
+      });
+      const { code, error } = await run('Registration_x.mk', 'Registration_y.mk');
+      expect(code).to.equal(1);
+      expect(error)
+        .to.include('Registration_x.mk: no variable holds a registration')
+        .and.include('Registration_y.mk: it has 10485');
+    });
+  });
+
+  describe('of ARC', () => {
+    const values = `githubConfigUrl: https://github.com/acme/web
+githubConfigSecret:
+  github_app_id: "123456"
+  github_app_installation_id: "654321"
+  github_app_private_key: |
+    -----BEGIN RSA PRIVATE KEY-----
+    s3cret
+    -----END RSA PRIVATE KEY-----
+runnerScaleSetName: arc-web
+runnerGroup: default
+minRunners: 2
+maxRunners: 20
+containerMode:
+  type: dind
+template:
+  spec:
+    nodeSelector: { pool: ci }
+    containers:
+      - name: runner
+        image: ghcr.io/acme/runner:1
+        command: [/home/runner/run.sh]
+        resources:
+          limits: { cpu: 1500m, memory: 4Gi }
+`;
+
+    it('reads the values of the chart, without the key in them', async () => {
+      await write({ 'arc/values.yaml': values });
+      const { code, out } = await run('arc/values.yaml');
+      expect(code).to.equal(0);
+      expect(await registration('arc-web')).to.deep.equal({
+        repositories: ['acme/web'],
+        credentials: { app: { id: '123456', privateKey: '${env:TENANT_ARC_WEB_APP_KEY}' } },
+        labels: ['arc-web'],
+        defaults: { image: 'ghcr.io/acme/runner:1', cpu: 1.5, memoryGiB: 4, dockerInDocker: true },
+        backends: [{ kind: 'docker', options: { privileged: true } }],
+        maxRunners: 20,
+      });
+      for (const left of [
+        'minRunners 2:',
+        'template.spec.nodeSelector.pool: no equivalent',
+        'template.spec.containers.command.0: no equivalent',
+      ])
+        expect(out).to.include(`  left: ${left}`);
+      expect(await readFile(join(folder, 'registrations/arc-web.yaml'), 'utf8')).to.not.include('s3cret');
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('reads several documents, and says which has no equivalent', async () => {
+      await write({
+        'sets.yaml': `apiVersion: v1
+kind: Secret
+---
+apiVersion: actions.github.com/v1alpha1
+kind: AutoscalingRunnerSet
+metadata: { name: Big Ones }
+spec:
+  githubConfigUrl: https://ghes.corp.example/acme
+  githubConfigSecret: gh-secret
+  maxRunners: 5
+`,
+      });
+      const { code, out, error } = await run('sets.yaml');
+      expect(code).to.equal(0);
+      expect(error).to.equal('shr: sets.yaml: a Secret has no equivalent\n');
+      expect(await registration('big-ones')).to.deep.include({
+        host: 'ghes.corp.example',
+        organization: 'acme',
+        labels: ['Big Ones'],
+      });
+      expect(out).to.include('set TENANT_BIG_ONES_TOKEN to github_token of the Kubernetes secret gh-secret');
+    });
+  });
+
+  it('reads the pools that garm-cli prints', async () => {
+    const pool = {
+      id: '9daa34aa',
+      provider_name: 'lxd_local',
+      max_runners: 5,
+      min_idle_runners: 1,
+      image: 'ubuntu:22.04',
+      flavor: 'default',
+      os_type: 'linux',
+      os_arch: 'arm64',
+      tags: [
+        { id: '1', name: 'self-hosted' },
+        { id: '2', name: 'arm' },
+      ],
+      enabled: true,
+      org_name: 'acme',
+      runner_bootstrap_timeout: 20,
+      'github-runner-group': 'Big',
+    };
+    await write({ 'pools.json': JSON.stringify([pool, { ...pool, org_name: undefined, repo_name: 'acme/web' }]) });
+    const { code, out } = await run('pools.json');
+    expect(code).to.equal(0);
+    expect(await registration('acme')).to.deep.equal({
+      organization: 'acme',
+      credentials: { token: '${env:TENANT_ACME_TOKEN}' },
+      runnerGroup: 'Big',
+      labels: ['arm'],
+      defaults: { image: 'registry.invalid/runner:latest', architecture: 'arm64' },
+      backends: [{ kind: 'docker', options: { architecture: 'arm64' } }],
+      maxRunners: 5,
+      timeouts: { launch: '20m' },
+    });
+    expect(await registration('acme-web')).to.deep.include({ repositories: ['acme/web'] });
+    expect(out)
+      .to.include('provider lxd_local with image ubuntu:22.04 and flavor default')
+      .and.include('min_idle_runners 1:');
+    expect(await problems()).to.deep.equal([]);
+  });
+
+  it('reads a runner configuration of terraform-aws-github-runner', async () => {
+    await write({
+      'linux-x64.yaml': `matcherConfig:
+  exactMatch: true
+  labelMatchers:
+    - [self-hosted, linux, x64, large]
+fifo: true
+runner_config:
+  runner_os: linux
+  runner_architecture: x64
+  runner_extra_labels: [big]
+  instance_types: [m5.large, c5.large]
+  runners_maximum_count: 30
+  enable_ephemeral_runners: true
+  delay_webhook_event: 0
+`,
+    });
+    const nameless = await run('linux-x64.yaml');
+    expect([nameless.code, nameless.error]).to.deep.equal([
+      1,
+      'shr: linux-x64.yaml: it does not say whose jobs it serves: name them with --organization\n',
+    ]);
+    const { code, out } = await run('linux-x64.yaml', '--organization', 'acme');
+    expect(code).to.equal(0);
+    expect(await registration('linux-x64')).to.deep.include({
+      organization: 'acme',
+      labels: ['large', 'big'],
+      maxRunners: 30,
+    });
+    for (const left of ['instance_types m5.large, c5.large', 'fifo: no equivalent', 'exactMatch:'])
+      expect(out).to.include(left);
+    expect(await problems()).to.deep.equal([]);
+  });
+
+  for (const [what, text, words] of [
+    ['refers to itself', 'githubConfigUrl: &a [*a]\n', 'the alias refers t'],
+    [
+      'expands to billions',
+      `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
+        .split('')
+        .map((name, n) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[n]}`).join(',')}]`)
+        .join('\n')}\n`,
+      'aliases expand to too much',
+    ],
+    ['is nested without end', `${'['.repeat(100_000)}`, 'nested too deeply'],
+    ['is no YAML', 'a: [\n', 'shr: hostile.yaml: '],
+    ['is something else', 'hello: world\n', 'it is none of the formats that can be read'],
+    ['names no address of GitHub', 'githubConfigUrl: "javascript:alert(1)"\n', 'is not an address of GitHub'],
+    [
+      'has keys of the language',
+      '__proto__: { githubConfigUrl: "https://github.com/acme" }\nconstructor: 1\n',
+      'none of the formats',
+    ],
+  ] as const) {
+    it(`writes nothing from a file that ${what}`, async () => {
+      await write({ 'hostile.yaml': text });
+      const { code, error } = await run('hostile.yaml');
+      expect(code).to.equal(1);
+      expect(error).to.include(words);
+      expect(await readdir(folder)).to.not.include('registrations');
+    });
+  }
+
+  it('keeps what is there, and a name from outside stays a name', async () => {
+    const set = (name: string) =>
+      `kind: AutoscalingRunnerSet\nmetadata: { name: ${JSON.stringify(name)} }\nspec: { githubConfigUrl: https://github.com/acme }\n`;
+    await write({ 'a.yaml': set('../../etc/passwd\n\u001b[2J'), 'registrations/etc-passwd-2j.yaml': 'ours' });
+    const { code, out } = await run('a.yaml');
+    expect(code).to.equal(1);
+    expect(out).to.match(/^kept registrations\/etc-passwd-2j\.yaml, it was there\n/);
+    expect(await readFile(join(folder, 'registrations/etc-passwd-2j.yaml'), 'utf8')).to.equal('ours');
+    expect((await run('nowhere.yaml')).error).to.equal(
+      'shr: nowhere.yaml: there is no such file. Create it, or correct the path.\n',
+    );
+    await promisify(execFile)('mkfifo', [join(folder, 'pipe.yaml')]);
+    expect((await run('pipe.yaml')).error).to.include('it is a device, pipe or socket');
+  });
+});
