@@ -85,6 +85,7 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'requireHook':
     case 'limits.maxRegistrations':
     case 'limits.maxRunners':
+    case 'limits.maxLaunchesPerMinute':
     case 'limits.maxCpu':
     case 'limits.maxMemoryGiB':
     case 'limits.maxDiskGiB':

@@ -49,6 +49,7 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     // They restrict a tenant, and grant it nothing.
     maxRegistrations: undefined,
     maxRunners: undefined,
+    maxLaunchesPerMinute: undefined,
     maxCpu: undefined,
     maxMemoryGiB: undefined,
     workflows: undefined,

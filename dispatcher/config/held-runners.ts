@@ -26,6 +26,7 @@ type ShapeField = Extract<GrantField, `limits.${string}` | `powers.${string}`>;
 const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
   'limits.maxRegistrations': undefined,
   'limits.maxRunners': undefined,
+  'limits.maxLaunchesPerMinute': undefined,
   'limits.maxCpu': 'cpu',
   'limits.maxMemoryGiB': 'memoryGiB',
   'limits.maxDiskGiB': 'diskGiB',
@@ -85,6 +86,7 @@ const LEFT_OPEN: Readonly<
   // Not of one runner.
   maxRegistrations: () => undefined,
   maxRunners: () => undefined,
+  maxLaunchesPerMinute: () => undefined,
   workflows: () => undefined,
   branches: () => undefined,
   maxCpu: ({ maxCpu }, { cpu }) =>

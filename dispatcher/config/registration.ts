@@ -1,6 +1,7 @@
 /**
  * `registrations/<name>.yaml`: the parts are in the files beside it, and a tenant's is checked against its grant (`held`).
  */
+import { defined } from '../model/defined.ts';
 import type { JobClaims, Registration } from '../model/registration.ts';
 import { holdClaim } from './held-claim.ts';
 import { holdDefaults, holdImages, holdPolicy } from './held-runners.ts';
@@ -96,6 +97,9 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     timeouts: { launchMs: durationMs(timeouts?.launch, LAUNCH_MS), idleMs: durationMs(timeouts?.idle, IDLE_MS) },
     chargeLabels: reading.section(['chargeLabels'], form.chargeLabels) ?? {},
     ...readRequireHook(reading, context),
+    ...defined<Pick<Registration, 'maxLaunchesPerMinute'>>({
+      maxLaunchesPerMinute: reading.section(['maxLaunchesPerMinute'], form.maxLaunchesPerMinute),
+    }),
     ...(await readMaintenance(reading)),
   };
   if (claim === undefined) return { registration: undefined, claims: undefined };

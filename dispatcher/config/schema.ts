@@ -71,6 +71,7 @@ const image = matching(
 );
 const globs = z.array(z.string().min(1).max(512)).max(1000);
 const runners = z.int().min(1).max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
+const launchesPerMinute = z.int().min(1).max(10_000);
 const reference = z.string().min(1).max(65_536);
 const secret = reference
   .describe('A reference: ${env:NAME} or ${file:PATH}, in a registration also ${sealed:…}. Never the secret itself.')
@@ -305,6 +306,7 @@ export const registrationFile = strict({
   })
     .optional()
     .describe('Default: every 5m beside a webhook, every 30s without one.'),
+  maxLaunchesPerMinute: launchesPerMinute.optional().describe('Default: no limit of its own.'),
   maintenance: z
     .array(
       strict({
@@ -387,6 +389,7 @@ const text = z.string().min(1).max(256);
 export const tenantLimits = strict({
   maxRegistrations: z.int().min(1).max(10_000).optional().describe('Files that it may have. Default: 100.'),
   maxRunners: runners.optional(),
+  maxLaunchesPerMinute: launchesPerMinute.optional().describe('Of all its registrations together.'),
   maxCpu: cores.optional(),
   maxMemoryGiB: gib.optional(),
   maxDiskGiB: gib.optional().describe('On shared backends also: whether it may have disks at all.'),

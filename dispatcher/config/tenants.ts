@@ -85,7 +85,11 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       maxMemoryGiB: limits.maxMemoryGiB,
       maxDiskGiB: limits.maxDiskGiB,
       maxTimeLimitMs: limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0),
-      ...defined<Pick<Limits, 'workflows' | 'branches'>>({ workflows: limits.workflows, branches: limits.branches }),
+      ...defined<Pick<Limits, 'maxLaunchesPerMinute' | 'workflows' | 'branches'>>({
+        maxLaunchesPerMinute: limits.maxLaunchesPerMinute,
+        workflows: limits.workflows,
+        branches: limits.branches,
+      }),
     },
     powers: {
       images: powers.images ?? [],

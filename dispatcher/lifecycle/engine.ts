@@ -463,7 +463,12 @@ class LoopingEngine implements Engine {
   }
 
   #nextLaunchMs(): number | undefined {
-    const board = [this.#board.nextSupposedEndMs(), this.#restingRows.nextMs(), this.#permits.maintenance.nextMs()];
+    const board = [
+      this.#board.nextSupposedEndMs(),
+      this.#restingRows.nextMs(),
+      this.#permits.maintenance.nextMs(),
+      this.#permits.rate.nextMs(),
+    ];
     const due = [this.#holds.nextReleaseMs(), ...board, ...this.#launches.nextMs()].filter(
       (time) => typeof time === 'number',
     );

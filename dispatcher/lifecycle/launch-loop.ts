@@ -335,9 +335,10 @@ export class LaunchLoop {
   }
 
   #begin(tenant: Tenant, launch: Launch, work: Work = launchRunner): void {
-    const { board, places } = this.#options;
+    const { board, permits, places } = this.#options;
     board.mark(launch.lane.key);
     places.take(launch.runner, launch.lane.registration);
+    permits.rate.recordLaunch(launch.lane.registration);
     this.#launches.set(launch.runner, this.#launch(tenant, launch, work));
   }
 

@@ -5,6 +5,7 @@ import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Holds } from './holds.ts';
 import type { LaunchPlaces } from './launch-places.ts';
+import { LaunchRate } from './launch-rate.ts';
 import { Maintenance } from './maintenance.ts';
 import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
@@ -25,6 +26,7 @@ export interface PermitsOptions
 
 export class Permits {
   readonly maintenance: Maintenance;
+  readonly rate: LaunchRate;
   readonly #options: PermitsOptions;
   #limits: Pick<PermitsOptions, 'maxLaunches' | 'maxRunners'>;
   readonly #places: LaunchPlaces;
@@ -38,6 +40,7 @@ export class Permits {
 
   constructor(options: PermitsOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
     this.maintenance = new Maintenance(options);
+    this.rate = new LaunchRate(options);
     this.#options = options;
     this.#limits = options;
     this.#places = places;
@@ -68,8 +71,8 @@ export class Permits {
       const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
       if (registration === undefined || leaving !== undefined || room <= 0 || total <= 0) continue;
       if (await this.maintenance.holds(name)) continue;
-      byRegistration.set(name, room);
-      byLine.set(lineOf(name), this.#places.freeOf(lineOf(name)));
+      byRegistration.set(name, Math.min(room, this.rate.ofRegistration(registration)));
+      byLine.set(lineOf(name), Math.min(this.#places.freeOf(lineOf(name)), this.rate.ofTenant(registration)));
       for (const backend of registration.backends) {
         const key = `${name}/${backend.name}`;
         const free = backend.maxRunners - (live.byBackend.get(key)?.count ?? 0);
@@ -113,6 +116,7 @@ export class Permits {
     const live = await this.#liveRunners();
     const { leaving, registration } = this.#options.tenants.get(lane.registration) ?? {};
     const maintenance = await this.maintenance.reason(lane.registration);
+    const rate = registration === undefined ? undefined : this.rate.reason(registration);
     const admittance = this.#holds.admittance(lane);
     const { open, closed } = this.#backends.usable(lane);
     const none = { count: 0, draining: 0 };
@@ -121,6 +125,7 @@ export class Permits {
     return {
       configured: registration !== undefined && leaving === undefined,
       ...(maintenance === undefined ? {} : { maintenance }),
+      ...(rate === undefined ? {} : { rate }),
       github: admittance.kind === 'held' ? admittance.reason : undefined,
       closed: open.length > 0 ? undefined : closed,
       registration: { ...(live.byRegistration.get(lane.registration) ?? none), max: registration?.maxRunners ?? 0 },

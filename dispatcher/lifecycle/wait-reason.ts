@@ -25,6 +25,8 @@ export interface Obstacles {
   /** Something of the lane's own, such as the pause after many launches. */
   readonly own: string | undefined;
   readonly registration: Filled;
+  /** Its registration or tenant has launched as many in this minute as it may. */
+  readonly rate?: string;
   readonly dispatcher: Filled;
   /** Those that could be tried. `launching`: as many launches are under way there as it takes at once. */
   readonly backends: readonly (Filled & { readonly name: string; readonly launching: boolean })[];
@@ -33,13 +35,15 @@ export interface Obstacles {
 
 /** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41:05 UTC`. */
 export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
-  const { backends, closed, configured, dispatcher, github, launches, maintenance, own, registration } = obstacles;
+  const { backends, closed, configured, dispatcher, github, launches, maintenance, own, rate, registration } =
+    obstacles;
   if (!configured) return 'its registration is not in the configuration';
   if (maintenance !== undefined) return maintenance;
   if (github !== undefined) return github;
   if (closed !== undefined) return closedWords(closed);
   if (own !== undefined) return own;
   if (isFull(registration)) return `the registration is at its cap of ${filled(registration, placeFreeAt)}`;
+  if (rate !== undefined) return rate;
   if (isFull(dispatcher)) return `the dispatcher is at its cap of ${filled(dispatcher, placeFreeAt)}`;
   if (launches.count >= launches.max) return `${launches.max} launches are under way, the limit`;
   if (backends.every((backend) => isFull(backend) || backend.launching)) {

@@ -125,6 +125,8 @@ export interface Limits {
   /** Bounds are kept for each registration: a tenant must not multiply them. */
   readonly maxRegistrations: number;
   readonly maxRunners: number | undefined;
+  /** Of all its registrations together. Absent: no limit. */
+  readonly maxLaunchesPerMinute?: number;
   readonly maxCpu: number | undefined;
   readonly maxMemoryGiB: number | undefined;
   readonly maxDiskGiB: number | undefined;
@@ -223,6 +225,8 @@ export interface Registration {
   };
   readonly timeouts: { readonly launchMs: number; readonly idleMs: number };
   readonly chargeLabels: Readonly<Record<string, string>>;
+  /** Absent: no limit of its own. */
+  readonly maxLaunchesPerMinute?: number;
   /** When nothing is launched. Absent: never. */
   readonly maintenance?: readonly RecurringWindow[];
   /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */

@@ -126,6 +126,7 @@ const onlyRead = [
   'backendKinds',
   'limits.maxRegistrations',
   'limits.maxRunners',
+  'limits.maxLaunchesPerMinute',
 ];
 
 // T2

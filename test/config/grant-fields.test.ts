@@ -25,6 +25,7 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
   limits: {
     maxRegistrations: 3,
     maxRunners: 30,
+    maxLaunchesPerMinute: 60,
     maxCpu: 8,
     maxMemoryGiB: 16,
     maxDiskGiB: 100,
@@ -148,6 +149,7 @@ describe('a tenant’s grant', () => {
   const unlimited = [
     'limits.maxRegistrations',
     'limits.maxRunners',
+    'limits.maxLaunchesPerMinute',
     'limits.maxCpu',
     'limits.maxMemoryGiB',
     'limits.workflows',
@@ -171,6 +173,8 @@ describe('a tenant’s grant', () => {
     // Of no single file: tried below.
     maxRegistrations: [3, []],
     maxRunners: [9, ['maxRunners']],
+    // Of a moment, not of a file.
+    maxLaunchesPerMinute: [9, []],
     maxCpu: [7, ['defaults.cpu', 'policy.maxCpu']],
     maxMemoryGiB: [15, ['defaults.memoryGiB', 'policy.maxMemoryGiB']],
     maxDiskGiB: [99, ['defaults.diskGiB', 'policy.maxDiskGiB']],
@@ -252,6 +256,7 @@ describe('a tenant’s grant', () => {
       limits: {
         maxRegistrations: 3,
         maxRunners: 30,
+        maxLaunchesPerMinute: 60,
         maxCpu: 8,
         maxMemoryGiB: 16,
         maxDiskGiB: 100,

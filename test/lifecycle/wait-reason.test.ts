@@ -26,6 +26,7 @@ const table: readonly (readonly [what: string, obstacle: Partial<Obstacles>, wor
   ],
   ["the lane's own pause", { own: 'the next follows at 10:41 UTC' }, 'the next follows at 10:41 UTC'],
   ["the registration's cap", { registration: full }, 'the registration is at its cap of 10 runners'],
+  ['launches a minute', { rate: 'at most 2 runners a minute' }, 'at most 2 runners a minute'],
   ["the dispatcher's cap", { dispatcher: full }, 'the dispatcher is at its cap of 10 runners'],
   ['launches under way', { launches: { count: 5, max: 5 } }, '5 launches are under way, the limit'],
   [
