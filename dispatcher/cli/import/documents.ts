@@ -163,7 +163,7 @@ function runnerSet(fields: Fields, at: readonly string[], stem: string, taken: S
   if (mode !== undefined && mode !== 'dind') notes.push(`containerMode ${mode}: jobs run in one container`);
   const most = fields.number(...at, 'maxRunners');
   const least = fields.number(...at, 'minRunners') ?? 0;
-  if (least > 0) notes.push(`minRunners ${least}: runners that wait for jobs, of which there are none here unless the platform offers them`);
+  if (least > 0) notes.push(`minRunners ${least}: standby of docs/registrations.md keeps runners ready`);
   const group = fields.text(...at, 'runnerGroup');
   const ofRepository = 'repositories' in where.claim;
   if ('enterprise' in where.claim) notes.push('organizations: write those of the enterprise');
@@ -219,7 +219,7 @@ function garmPool(fields: Fields, taken: Set<string>): Draft | string {
   ];
   const group = fields.text('github-runner-group');
   const idle = fields.number('min_idle_runners') ?? 0;
-  if (idle > 0) notes.push(`min_idle_runners ${idle}: runners that wait for jobs, of which there are none here unless the platform offers them`);
+  if (idle > 0) notes.push(`min_idle_runners ${idle}: standby of docs/registrations.md keeps runners ready`);
   if (fields.get('enabled') === false) notes.push('the pool was switched off: keep the file only if it should serve');
   if ('enterprise' in claim) notes.push('organizations: write those of the enterprise');
   const architecture = fields.text('os_arch');

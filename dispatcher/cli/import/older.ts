@@ -94,7 +94,7 @@ function draftOf(alias: string, fields: Fields, taken: Set<string>): Draft | str
   const type = (fields['Type'] ?? '').toLowerCase();
   const own = repository === undefined ? names : [`${owner}/${repository.replace(/\.git$/, '')}`];
   const ofRepositories = type === 'repo' && own.length > 0;
-  if (type === 'pool') notes.push('Type Pool: runners that wait for jobs, of which there are none here unless the platform offers them');
+  if (type === 'pool') notes.push('Type Pool: `standby` of docs/registrations.md keeps runners ready');
   if (type === 'pool' || (fields['Size'] ?? '1') !== '1')
     notes.push(`Size ${fields['Size'] ?? ''}: maxRunners limits how many run at once`);
   const group = fields['RunnerGroup'];
