@@ -40,7 +40,13 @@ import { LastGoodVersions } from './live/last-good.ts';
 import { LiveConfiguration } from './live/live-configuration.ts';
 import { LiveTenants } from './live/live-tenants.ts';
 import type { Log } from './log.ts';
-import { type Configuration, type DispatcherConfig, lineOf, type Registration } from './model/registration.ts';
+import {
+  type Configuration,
+  type DispatcherConfig,
+  lineOf,
+  type OidcConfig,
+  type Registration,
+} from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
 import { daily } from './versions/daily.ts';
@@ -299,6 +305,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       metrics,
       token: dispatcher.adminToken,
       random,
+      people: peopleOf(dispatcher.oidc, live),
       tenants: () => live.current.dispatcher.tenants,
       trustedProxies: dispatcher.trustedProxies,
       limits: shares.admin,
@@ -329,6 +336,11 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         }),
     }),
   };
+}
+
+/** What a group may do changes with the file; where people log in, with the next start. */
+function peopleOf(config: OidcConfig | undefined, live: Pick<LiveConfiguration, 'current'>) {
+  return config === undefined ? undefined : { config, access: () => live.current.dispatcher.oidc?.access ?? [] };
 }
 
 function callbacksOf({ url }: Configuration['dispatcher']['publicListen']) {

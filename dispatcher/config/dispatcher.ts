@@ -11,6 +11,8 @@ import type {
   WebhookEndpoint,
 } from '../model/registration.ts';
 import { findGrantOverlaps } from './grant-overlaps.ts';
+import { isLoopback } from './network.ts';
+import { readOidc } from './oidc.ts';
 import { readPackages } from './provider-packages.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs } from './schema.ts';
@@ -105,6 +107,7 @@ export async function readDispatcher(
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
   const sealing = readSealing(reading);
+  const oidc = readOidc(reading, tenants);
   const complete =
     id !== undefined && adminToken !== undefined && publicListen !== undefined && adminListen !== undefined;
   const config: DispatcherConfig | undefined = complete
@@ -114,6 +117,7 @@ export async function readDispatcher(
         publicListen,
         adminListen,
         adminToken,
+        ...(oidc === undefined ? {} : { oidc }),
         webhooks,
         tenants,
         maxRunners: limits?.maxRunners ?? 1000,
@@ -210,10 +214,6 @@ function readPublicUrl(
     return undefined;
   }
   return url.replace(/\/+$/, '');
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
 function readAddress(

@@ -17,3 +17,8 @@ export function networkOf(text: string): Network | undefined {
   const bits = prefix === undefined ? most : Number(prefix);
   return bits > most ? undefined : { address, prefix: bits, family: version === 4 ? 'ipv4' : 'ipv6' };
 }
+
+/** Of a URL: an IPv6 address is in brackets there. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}

@@ -448,6 +448,60 @@ export const tenantFile = strict({
   powers: tenantPowers.optional().describe("On this file's backends, beyond plain cores and memory."),
 });
 
+/** Both are read further by `readOidc`. */
+const webUrl = matching(
+  /^https?:\/\/[^\s/?#@]+(?:\/[^\s?#]*)?$/,
+  'a URL is written https://HOST, with a port or path where it has one',
+);
+
+export const oidcFile = strict({
+  issuer: webUrl
+    .max(2048)
+    .describe(
+      'As the issuer writes itself, to the letter. Its configuration is below /.well-known/openid-configuration.',
+    )
+    .meta({ examples: ['https://login.example.com'] }),
+  clientId: z
+    .string()
+    .min(1)
+    .max(512)
+    .meta({ examples: ['shr'] }),
+  clientSecret: secret,
+  url: webUrl
+    .max(512)
+    .describe('Where browsers reach the admin listener. Its /login/callback is registered at the issuer.')
+    .meta({ examples: ['https://shr-admin.example.com'] }),
+  scopes: z
+    .array(matching(/^[\x21\x23-\x5B\x5D-\x7E]{1,128}$/, 'a scope has no spaces, quotes or backslashes'))
+    .min(1)
+    .max(20)
+    .optional()
+    .describe('Besides openid. Default: profile and email.'),
+  groupsClaim: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe('The claim that lists the groups of a person. Default: groups.'),
+  access: z
+    .array(
+      strict({
+        group: z
+          .string()
+          .min(1)
+          .max(512)
+          .describe('As the claim names it.')
+          .meta({ examples: ['platform-team'] }),
+        role: z.enum(['viewer', 'operator', 'admin']).meta({ examples: ['viewer'] }),
+        tenants: z.array(name).min(1).max(1000).optional().describe('What is theirs.'),
+        platform: z.literal(true).optional().describe('Everything, in place of `tenants`.'),
+      }),
+    )
+    .max(1000)
+    .optional()
+    .describe('Who may log in. Default: nobody.'),
+});
+
 /** Name and version. */
 export const PROVIDER_PACKAGE =
   /^((?:@[a-z0-9][a-z0-9._-]{0,99}\/)?[a-z0-9][a-z0-9._-]{0,99})@(\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z.-]{1,64})?)$/;
@@ -464,6 +518,7 @@ export const dispatcherFile = strict({
     .optional()
     .describe('Default: 0.0.0.0:8080 and 127.0.0.1:9090.'),
   adminToken: secret,
+  oidc: oidcFile.optional().describe('Lets people log in to the admin listener. Default: tokens only.'),
   trustedProxies: z
     .array(
       z

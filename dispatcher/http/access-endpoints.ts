@@ -27,15 +27,16 @@ export function accessEndpoints(sources: AdminSources): readonly Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/api/me',
-      summary: 'Who asks: the name, role and scope of the token',
+      summary: 'Who asks: name, role and scope of the token, or of the person who is logged in',
       role: 'viewer',
       scope: 'anyone',
       params: noQuery,
       query: noQuery,
       answer: viewerSchema,
-      handle({ viewer: { id, name, role, tenants, expiresAtMs } }) {
+      handle({ viewer: { id, name, role, tenants, expiresAtMs, rights, csrfToken } }) {
         const expiresAt = expiresAtMs === null ? null : new Date(expiresAtMs).toISOString();
-        return { body: { id, name, role, tenants: tenants === null ? null : [...tenants], expiresAt } };
+        const session = rights === undefined || csrfToken === undefined ? null : { rights, csrfToken };
+        return { body: { id, name, role, tenants: tenants === null ? null : [...tenants], expiresAt, session } };
       },
     }),
 

@@ -2,13 +2,14 @@
 import express, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express';
 import type { Clock } from '../../time/clock.ts';
 import { LedgerError } from '../ledger/ledger.ts';
-import type { Secret } from '../model/registration.ts';
+import type { GroupAccess, OidcConfig, Secret } from '../model/registration.ts';
 import { AdminAccess } from './admin-access.ts';
 import type { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { mountEndpoints, roleRefusal } from './admin-routes.ts';
 import type { AdminSources } from './admin-sources.ts';
 import { metricsOf } from './metrics-of.ts';
+import { Logins } from './oidc/logins.ts';
 import { sendProblem } from './send-problem.ts';
 import type { SharedLook } from './shared-look.ts';
 import { sightOf } from './sight.ts';
@@ -33,6 +34,8 @@ export interface AdminListenerOptions extends AdminSources {
   /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are trusted. */
   readonly trustedProxies?: readonly string[];
   readonly limits?: Partial<AdminLimits>;
+  /** How people log in; undefined: they do not. */
+  readonly people?: { readonly config: OidcConfig; access(): readonly GroupAccess[] } | undefined;
 }
 
 export interface AdminLimits {
@@ -63,7 +66,13 @@ export function adminApp(options: AdminListenerOptions, { limits, door, readines
   app.get('/healthz', (_request, response) => {
     response.json({ alive: true });
   });
-  const access = new AdminAccess(options, door);
+  const logins = loginsOf(options, door);
+  const access = new AdminAccess({ ...options, people: logins }, door);
+  if (logins !== undefined) {
+    app.get('/login', logins.begin);
+    app.get('/login/callback', logins.complete);
+    app.post('/logout', logins.end);
+  }
   app.get('/readyz', async (request, response) => {
     const viewer = await access.viewerIfAny(request);
     // Of all registrations, in words that name them: tenants ask for their own.
@@ -91,7 +100,7 @@ export function adminApp(options: AdminListenerOptions, { limits, door, readines
     const { contentType, text } = await options.metrics.expose();
     response.set('Content-Type', contentType).send(metricsOf(text, sightOf(viewer, options)));
   });
-  mountEndpoints(app, options, viewerOf);
+  mountEndpoints(app, { ...options, sessions: logins }, viewerOf);
   app.use((request) => {
     throw request.method === 'GET' || request.method === 'HEAD'
       ? new AdminProblem(404, 'nothing here', 'See docs/observability.md for what there is.')
@@ -99,6 +108,12 @@ export function adminApp(options: AdminListenerOptions, { limits, door, readines
   });
   app.use(told(options));
   return app;
+}
+
+function loginsOf(options: AdminListenerOptions, door: AdminDoor): Logins | undefined {
+  if (options.people === undefined) return undefined;
+  const { ledger, clock, random, log } = options;
+  return new Logins({ ...options.people, ledger, clock, random, log, addressOf: (request) => door.addressOf(request) });
 }
 
 const hardened: RequestHandler = (_request, response, next) => {

@@ -44,7 +44,7 @@ export class AdminDoor implements Guesses {
   /** Until it is authenticated, a request may have to give way. */
   readonly received: RequestHandler = (request, response, next) => {
     const place = this.#placeOf.get(request.socket);
-    place?.begin(this.#addressOf(request), () => request.socket.destroy());
+    place?.begin(this.addressOf(request), () => request.socket.destroy());
     response.once('close', () => {
       if (place === undefined) return;
       if (place.answering > 0) place.answered(true);
@@ -59,15 +59,16 @@ export class AdminDoor implements Guesses {
   };
 
   guessed(request: Request): Promise<void> | undefined {
-    return this.#wrongTokens.guessed(this.#addressOf(request));
+    return this.#wrongTokens.guessed(this.addressOf(request));
+  }
+
+  /** Of the sender, as far as proxies that are listed have forwarded it. */
+  addressOf(request: Request): string {
+    return addressKey(clientAddress(request.socket.remoteAddress ?? '', request.headers, this.#proxies));
   }
 
   close(): void {
     this.#places.close();
     this.#wrongTokens.close();
-  }
-
-  #addressOf(request: Request): string {
-    return addressKey(clientAddress(request.socket.remoteAddress ?? '', request.headers, this.#proxies));
   }
 }

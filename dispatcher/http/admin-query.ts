@@ -141,8 +141,8 @@ export const newTokenQuery = z.strictObject({
 });
 export const tokensQuery = z.strictObject({ limit, cursor });
 export const auditQuery = z.strictObject({
-  /** The name of a token. */
-  actor: z.string().max(63).optional(),
+  /** The name of a token, or of a person. */
+  actor: z.string().max(256).optional(),
   action: z
     .string()
     .regex(/^[a-z.-]{1,64}$/, 'an action, such as runner.forget')

@@ -8,6 +8,8 @@ import type { AdminSources } from './admin-sources.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { Answered, Asked, Endpoint } from './endpoint.ts';
 import { jobEndpoints } from './job-endpoints.ts';
+import { asFarAs } from './oidc/rights.ts';
+import { sessionEndpoints } from './oidc/session-endpoints.ts';
 import { withDocument } from './openapi.ts';
 import { registrationEndpoints } from './registration-endpoints.ts';
 import { runnerEndpoints } from './runner-endpoints.ts';
@@ -20,6 +22,7 @@ export function adminEndpoints(sources: AdminSources): readonly Endpoint[] {
     ...jobEndpoints(sources),
     ...runnerEndpoints(sources),
     ...accessEndpoints(sources),
+    ...(sources.sessions === undefined ? [] : sessionEndpoints(sources.sessions)),
   ]);
 }
 
@@ -30,7 +33,7 @@ export function mountEndpoints(app: Express, sources: AdminSources, viewerOf: Vi
   const trail = new AuditTrail(sources);
   for (const endpoint of adminEndpoints(sources)) {
     const handler: RequestHandler = async (request, response) => {
-      const viewer = viewerOf(request);
+      const viewer = asFarAs(viewerOf(request), endpoint.role);
       const sight = sightOf(viewer, sources);
       const asked = { viewer, sight, params: request.params, query: request.query };
       const answered = await answerOf(endpoint, asked, trail);
@@ -56,12 +59,12 @@ async function answerOf(endpoint: Endpoint, asked: Asked<unknown, unknown>, trai
   return await trail.during({ viewer, sight, action, target: await question.target() }, () => question.answer());
 }
 
-export function roleRefusal({ name, role }: Viewer, least: Role): AdminProblem | undefined {
+export function roleRefusal({ name, role, rights }: Viewer, least: Role): AdminProblem | undefined {
   if (isAtLeast(role, least)) return undefined;
   return new AdminProblem(
     403,
-    `the token ${name} has the role ${role}, and this needs ${least}`,
-    'Ask an administrator for a token with that role.',
+    `${rights === undefined ? 'the token ' : ''}${name} has the role ${role}, and this needs ${least}`,
+    `Ask an administrator for a ${rights === undefined ? 'token' : 'group'} with that role.`,
   );
 }
 
@@ -69,7 +72,7 @@ export function roleRefusal({ name, role }: Viewer, least: Role): AdminProblem |
 function sendTagged(request: Request, response: Response, { status = 200, body }: Answered): void {
   const text = JSON.stringify(body);
   const tag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 27)}"`;
-  response.set({ ETag: tag, Vary: 'Authorization' });
+  response.set({ ETag: tag, Vary: 'Authorization, Cookie' });
   if (isKnown(request.get('if-none-match'), tag)) {
     response.status(304).end();
     return;

@@ -381,6 +381,8 @@ export const tokenCreatedSchema = z.object({
 });
 export const tokenRevokedSchema = z.object({ of: tokenViewSchema });
 
+const rightsSchema = z.record(roleSchema, z.array(z.string()).nullable());
+
 export const viewerSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -388,7 +390,21 @@ export const viewerSchema = z.object({
   /** Null: the whole platform. */
   tenants: z.array(z.string()).nullable(),
   expiresAt: time,
+  /** Of a person who is logged in: where each role holds (null: everywhere), and what goes along with each write. */
+  session: z.object({ rights: z.record(roleSchema, z.array(z.string()).nullable()), csrfToken: z.string() }).nullable(),
 });
+
+const personSchema = z.object({ id: z.string(), name: z.string() });
+
+export const sessionListSchema = z.object({
+  sessions: z.array(
+    z.object({ id: z.string(), person: personSchema, rights: rightsSchema, beganAt: z.string(), endsAt: z.string() }),
+  ),
+  more: z.boolean(),
+  next,
+});
+
+export const sessionsRevokedSchema = z.object({ person: personSchema, ended: z.number() });
 
 const auditEntrySchema = z.object({
   id: z.string(),

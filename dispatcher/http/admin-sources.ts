@@ -9,6 +9,7 @@ import type { Problem } from '../model/problem.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type { PollStatus } from './admin-views.ts';
+import type { SessionRegister } from './oidc/session-endpoints.ts';
 import type { SightSources } from './sight.ts';
 
 export interface AdminSources extends SightSources {
@@ -64,4 +65,6 @@ export interface AdminSources extends SightSources {
   runnerVersions?(registration: string): readonly SeenVersion[];
   /** For `/api/explain`. */
   admit?: Admit;
+  /** Of people who are logged in; undefined: they cannot log in. */
+  readonly sessions?: SessionRegister | undefined;
 }

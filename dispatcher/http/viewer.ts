@@ -1,15 +1,22 @@
 /** Who asks the admin API, and how far that goes. */
 import type { Role, TokenRow } from '../ledger/ledger.ts';
 
+/** For each role, where one has at least that; null: everywhere. */
+export type Rights = Readonly<Record<Role, readonly string[] | null>>;
+
 export interface Viewer {
   readonly id: string;
-  /** The name of the token, for the log and the audit trail. */
+  /** Of the token, or of the person after `person:`, for the log and the audit trail. */
   readonly name: string;
   readonly role: Role;
   /** Null: the whole platform. */
   readonly tenants: readonly string[] | null;
   /** Null: never. */
   readonly expiresAtMs: number | null;
+  /** Of a person: the role above holds somewhere, and these say where. A token has its role wherever it sees. */
+  readonly rights?: Rights;
+  /** Of a person's browser: what its page sends along with each write. */
+  readonly csrfToken?: string;
 }
 
 /** The holder of `adminToken` of dispatcher.yaml. */

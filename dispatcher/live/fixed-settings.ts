@@ -27,8 +27,21 @@ export function withFixedSettings(atStart: DispatcherConfig, now: DispatcherConf
     fields.some((field) => fingerprint(atStart[field]) !== fingerprint(now[field])),
   );
   const { maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks } = now;
+  const live = { maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks };
+  const isOther = fingerprint(issuerIn(atStart)) !== fingerprint(issuerIn(now));
   return {
-    dispatcher: { ...atStart, maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks },
-    changed: changed.map(([key]) => key),
+    dispatcher: { ...atStart, ...live, ...loginOf(atStart, now) },
+    changed: [...changed.map(([key]) => key), ...(isOther ? ['oidc'] : [])],
   };
+}
+
+type Login = Pick<DispatcherConfig, 'oidc'>;
+
+/** Who lets people in is as at the start. What that lets them do is as now: without the section, nothing. */
+function loginOf({ oidc }: Login, now: Login): Login {
+  return oidc === undefined ? {} : { oidc: { ...oidc, access: now.oidc?.access ?? [] } };
+}
+
+function issuerIn({ oidc }: Login): unknown {
+  return oidc === undefined ? undefined : { ...oidc, access: undefined };
 }

@@ -198,8 +198,8 @@ function textOf({ name, problems }: Pick<Quarantined, 'name' | 'problems'>): str
 /** In what is beside the registrations in force. */
 function isOther(one: Configuration, other: Configuration): boolean {
   const ofPlatform = ({ dispatcher }: Configuration) => {
-    const { maxLaunches, maxRunners, tenants, webhooks } = dispatcher;
-    return fingerprint([maxLaunches, maxRunners, tenants, webhooks], 'with places');
+    const { maxLaunches, maxRunners, oidc, tenants, webhooks } = dispatcher;
+    return fingerprint([maxLaunches, maxRunners, oidc?.access, tenants, webhooks], 'with places');
   };
   const words = ({ quarantined, conflicts, kept = [], platformProblems = [] }: Configuration) =>
     [

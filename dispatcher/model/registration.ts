@@ -3,7 +3,7 @@ import type { ProviderPackage } from '../../providers/package.ts';
 import type { Architecture, ShapeWish } from '../../providers/provider.ts';
 import type { RecurringWindow } from '../../time/recurring-window.ts';
 import type { GithubScope } from '../jobs/scope.ts';
-import type { Retention } from '../ledger/ledger.ts';
+import type { Retention, Role } from '../ledger/ledger.ts';
 import type { Problem } from './problem.ts';
 
 /** Keeps a secret out of logs, JSON and error messages. */
@@ -286,6 +286,26 @@ export interface Conflict {
 }
 
 /** The platform's own file, `dispatcher.yaml`. */
+/** What the members of a group may do. Null: everywhere. */
+export interface GroupAccess {
+  readonly group: string;
+  readonly role: Role;
+  readonly tenants: readonly string[] | null;
+}
+
+/** How people log in to the admin listener. */
+export interface OidcConfig {
+  /** As it is written: tokens have to say the same. */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: Secret;
+  /** The origin at which browsers reach the admin listener. */
+  readonly url: string;
+  readonly scopes: readonly string[];
+  readonly groupsClaim: string;
+  readonly access: readonly GroupAccess[];
+}
+
 export interface DispatcherConfig {
   /** `[a-z0-9-]`, at most 20 characters: part of every runner's name and every instance's tags. Never change it. */
   readonly id: string;
@@ -300,6 +320,8 @@ export interface DispatcherConfig {
   };
   readonly adminListen: { readonly host: string; readonly port: number };
   readonly adminToken: Secret;
+  /** Undefined: nobody logs in. */
+  readonly oidc?: OidcConfig;
   /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */
   readonly webhooks: readonly WebhookEndpoint[];
   /** Undefined: there are no tenants, and every registration is the platform's own. */

@@ -12,6 +12,7 @@ const PLATFORM = `
 id: shr
 adminToken: \${file:secrets/admin-token}
 sealing: { keys: [{ publicKey: "x25519:AAAA", privateKey: "\${file:secrets/sealing.pem}" }] }
+oidc: { issuer: 'https://login.example', clientId: shr, clientSecret: "\${env:LOGIN}", url: 'https://shr.example' }
 webhooks: [{ appId: 1, secrets: ["\${env:SHARED}"], owners: [acme] }]
 credentials:
   ours: { host: github.com, token: "\${env:OURS}" }

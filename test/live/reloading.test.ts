@@ -96,6 +96,26 @@ describe('reading the configuration again', () => {
     expect(applied.at(-1)?.dispatcher.id).to.equal('acme-ci');
   });
 
+  it('changes at once what a group may do, and who lets people in after a restart', async () => {
+    const login = (issuer: string, access: string) =>
+      `${dispatcherYaml}oidc: { issuer: '${issuer}', clientId: shr, clientSecret: "\${env:GITHUB_TOKEN}", url: 'https://shr.example', access: [${access}] }\n`;
+    await start({ 'dispatcher.yaml': login('https://one.example', '') });
+    files.write('dispatcher.yaml', login('https://other.example', '{ group: all, role: viewer, platform: true }'));
+    await clock.advance(2_000);
+    expect(applied.at(-1)?.dispatcher.oidc).to.deep.include({
+      issuer: 'https://one.example',
+      access: [{ group: 'all', role: 'viewer', tenants: null }],
+    });
+    expect(problems()).to.deep.equal(['`oidc` has changed']);
+    files.write('dispatcher.yaml', login('https://one.example', '{ group: all, role: admin, platform: true }'));
+    await clock.advance(2_000);
+    expect(applied.at(-1)?.dispatcher.oidc?.access).to.deep.equal([{ group: 'all', role: 'admin', tenants: null }]);
+    expect(problems()).to.deep.equal([]);
+    files.write('dispatcher.yaml', dispatcherYaml);
+    await clock.advance(2_000);
+    expect(applied.at(-1)?.dispatcher.oidc?.access).to.deep.equal([]);
+  });
+
   it('sets a registration aside whose grant was narrowed, at once and without its file being touched', async () => {
     const granted = (labels: string) => `${dispatcherYaml}
 tenants:

@@ -53,8 +53,10 @@ export function ownDispatcherYaml(
     credentials: namesIn([own['credentials']]),
     backends: namesIn(Array.isArray(own['backends']) ? own['backends'] : []),
   };
-  // The shared endpoint's secret speaks for others too, and the sealing keys open what others sealed.
-  const { webhooks: _webhooks, sealing: _sealing, credentials, backends, tenants, listen, ...rest } = platform;
+  // The shared endpoint's secret speaks for others too, the sealing keys open what others sealed, and people log in to
+  // the platform's own.
+  const { webhooks: _webhooks, sealing: _sealing, oidc: _oidc, ...kept } = platform;
+  const { credentials, backends, tenants, listen, ...rest } = kept;
   const sections = defined<Sections>({
     credentials: chosen(credentials, used.credentials),
     backends: chosen(backends, used.backends),
