@@ -14,7 +14,7 @@ import type { Tenant } from './ports.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 /** The version of our entrypoint's contract, as the image's build writes it. */
-const LABEL = 'serverless-hosted-runner.contract';
+export const CONTRACT_LABEL = 'serverless-hosted-runner.contract';
 const KNOWN_CONTRACTS = ['1'];
 
 /** A tag may lead to another image by then. */
@@ -58,9 +58,7 @@ export class HookProofs {
     if ((this.#proofs.get(key) ?? 0) > this.#now()) return undefined;
     const answer = await this.#ask(key, tenant, backend, wish);
     if (answer.kind === 'unknown') return `its labels cannot be read (${answer.why})`;
-    const { labels } = answer;
-    const isKnown = Object.hasOwn(labels, LABEL) && KNOWN_CONTRACTS.includes(labels[LABEL] ?? '');
-    if (!isKnown) return `it has no label ${LABEL} that is known here`;
+    if (!carriesHook(answer.labels)) return `it has no label ${CONTRACT_LABEL} that is known here`;
     const holdsMs = wish.image.includes('@') ? DIGEST_HOLDS_MS : TAG_HOLDS_MS;
     this.#proofs.set(grant?.tenant ?? name, key, this.#now() + holdsMs);
     return undefined;
@@ -73,6 +71,11 @@ export class HookProofs {
     this.#asked.set(key, asking);
     return asking;
   }
+}
+
+/** As the labels say: the word of whoever built the image. */
+export function carriesHook(labels: Readonly<Record<string, string>>): boolean {
+  return Object.hasOwn(labels, CONTRACT_LABEL) && KNOWN_CONTRACTS.includes(labels[CONTRACT_LABEL] ?? '');
 }
 
 async function labelsAt(tenant: Tenant, backend: string, wish: ShapeWish): Promise<ImageLabels> {

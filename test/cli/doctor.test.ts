@@ -20,6 +20,7 @@ const reportSchema = z.object({
           about: z.string(),
           subject: z.string(),
           ok: z.boolean(),
+          note: z.literal(true).optional(),
           message: z.string(),
           cure: z.string().optional(),
         }),
@@ -266,7 +267,14 @@ describe('shr doctor', () => {
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding).to.include({ subject: 'exposure' });
+    expect(finding?.message).to.include("neither the runner group 'open' nor the hook");
     expect(finding?.cure).to.include("untick 'Allow public repositories'");
+    await fixture.platform({ listen: { public: { url: 'https://shr.acme.example' } } });
+    await fixture.register('acme', { runnerGroup: 'open', requireHook: true });
+    const held = (await findings()).all.find(({ subject }) => subject === 'exposure');
+    expect(held).to.include({ ok: true, note: true });
+    expect(held?.message).to.include('the hook in the runner alone stops them');
+    await fixture.platform({});
     await fixture.register('acme', { runnerGroup: 'closed', policy: { publicRepositories: true } });
     expect((await notOk())[0]?.message).to.include('their jobs wait forever');
     await fixture.register('acme', { runnerGroup: 'closed' });

@@ -10,6 +10,7 @@ import { GithubTimes } from '../../github/github-time.ts';
 import type { Backend, Credentials, DispatcherConfig, Registration } from '../../model/registration.ts';
 import { checkCredentials } from './credentials.ts';
 import { bad, type DoctorFinding, good, note, wordsOf } from './finding.ts';
+import { checkHooks } from './hook.ts';
 import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
 import { checkLedgerDisk } from './ledger-disk.ts';
@@ -145,6 +146,7 @@ async function checkBackend(
       ok ? (noted ? note : good)(about, subject, message) : bad(about, subject, message, cure ?? 'see the message'),
     ),
     ...asked.findings,
+    ...(await checkHooks(registration, about, provider, asked.images)),
   ];
 }
 

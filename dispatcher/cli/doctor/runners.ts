@@ -8,8 +8,8 @@ import { listPages } from '../../github/pages.ts';
 import type { Caller } from '../../github/requester.ts';
 import { RunnerGroups } from '../../github/runner-groups.ts';
 import { type GithubScope, ownerOfScope, scopePath } from '../../jobs/scope.ts';
-import type { Claim, Registration } from '../../model/registration.ts';
-import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
+import { type Claim, type Registration, requiresHook } from '../../model/registration.ts';
+import { bad, type DoctorFinding, githubCure, good, note, wordsOf } from './finding.ts';
 import type { Ways } from './repositories.ts';
 
 const GITHUB = 'github';
@@ -56,12 +56,13 @@ export async function checkRunners(
 }
 
 async function checkGroup(
-  { runnerGroup, policy, claim }: Registration,
+  registration: Registration,
   repositories: readonly string[],
   requester: Caller,
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
   clock: Clock,
 ): Promise<readonly DoctorFinding[]> {
+  const { runnerGroup, claim } = registration;
   let id: number;
   let group: z.infer<typeof groupAnswer>;
   try {
@@ -102,7 +103,7 @@ async function checkGroup(
     group.visibility === 'selected'
       ? await checkAdmitted(requester, scope, { id, name: group.name }, claim, repositories)
       : [];
-  return [there, ...admitted, exposure(group.name, group.allows_public_repositories, policy.publicRepositories)];
+  return [there, ...admitted, exposure(group.name, group.allows_public_repositories, registration)];
 }
 
 const MAX_PAGES = 20;
@@ -180,11 +181,11 @@ async function admittedTo(
 }
 
 /**
- * Refusing a job does not keep it from our runners: GitHub assigns jobs, not we (DESIGN, "Security"). The runner has no
- * hook yet that asks us, so only the runner group can enforce this.
+ * Refusing a job does not keep it from our runners: GitHub assigns jobs, not we. The runner group keeps it away, or the
+ * hook in the runner stops it.
  */
-function exposure(group: string, groupAllows: boolean, policyAllows: boolean): DoctorFinding {
-  if (policyAllows) {
+function exposure(group: string, groupAllows: boolean, registration: Registration): DoctorFinding {
+  if (registration.policy.publicRepositories) {
     return groupAllows
       ? good(
           GITHUB,
@@ -198,12 +199,20 @@ function exposure(group: string, groupAllows: boolean, policyAllows: boolean): D
           'allow public repositories in the runner group, or take `policy.publicRepositories` out',
         );
   }
+  if (groupAllows && requiresHook(registration)) {
+    return note(
+      GITHUB,
+      'exposure',
+      `the runner group '${group}' lets jobs of public repositories take runners that were started for others: the hook in the runner alone stops them, in images that carry it`,
+      "untick 'Allow public repositories' in the runner group (Settings → Actions → Runner groups)",
+    );
+  }
   return groupAllows
     ? bad(
         GITHUB,
         'exposure',
-        `jobs of public repositories are refused here, but the runner group '${group}' lets them take runners that were started for others`,
-        "untick 'Allow public repositories' in the runner group (Settings → Actions → Runner groups)",
+        `neither the runner group '${group}' nor the hook keeps jobs of public repositories, which are refused here, from runners that were started for others`,
+        "untick 'Allow public repositories' in the runner group (Settings → Actions → Runner groups), or set `requireHook: true` with an image that carries the hook",
       )
     : good(GITHUB, 'exposure', `the runner group '${group}' keeps public repositories away`);
 }
