@@ -1,0 +1,60 @@
+/** docs/platform.md and docs/tenants.md, followed word for word in one folder, as two teams would. */
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const PROGRAM = join(ROOT, 'dispatcher', 'cli', 'shr.mjs');
+
+describe('docs/platform.md and docs/tenants.md', function () {
+  this.timeout(120_000);
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-docs-'));
+    await mkdir(join(folder, 'bin'));
+    await writeFile(join(folder, 'bin', 'shr'), `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`);
+    await chmod(join(folder, 'bin', 'shr'), 0o755);
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  async function follow(page: string, atLeast = 3): Promise<string> {
+    const text = await readFile(join(ROOT, 'docs', page), 'utf8');
+    const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block = '']) => block);
+    expect(blocks.length).to.be.at.least(atLeast);
+    const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', blocks.join('\n')], {
+      cwd: folder,
+      env: { PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`, HOME: folder },
+    });
+    return stdout;
+  }
+
+  it('set up a repository in which a tenant is served', async () => {
+    const platform = await follow('platform.md');
+    expect(platform).to.include('wrote platform.json').and.include('wrote runners/README.md');
+    expect(platform.match(/0 problems/g)).to.have.length.at.least(3);
+    const tenant = await follow('tenants.md');
+    expect(tenant.match(/2 files, 0 problems/g)).to.have.length(2);
+    expect(tenant).to.include('is not here to open it').and.include('build-host');
+    // Where the platform's private key is, it opens.
+    const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, 'validate', 'platform', '--secrets'], {
+      cwd: folder,
+    });
+    expect(stdout).to.match(/2 files, 0 problems, 0 notes\n$/);
+  });
+
+  it('import what another system served (docs/migrate.md)', async () => {
+    await writeFile(
+      join(folder, 'values.yaml'),
+      'githubConfigUrl: https://github.com/acme\ngithubConfigSecret: gh\nrunnerScaleSetName: arc\n',
+    );
+    const said = await follow('migrate.md', 1);
+    expect(said)
+      .to.include('wrote registrations/arc.yaml')
+      .and.match(/1 file, 0 problems, 2 notes\n$/);
+    await rm(join(folder, 'values.yaml'));
+  });
+});
