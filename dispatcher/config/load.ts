@@ -3,6 +3,7 @@
  * mistake in dispatcher.yaml affects everything; one in a registration sets aside only that registration.
  */
 import { dirname, join, resolve } from 'node:path';
+import { eventLoopTurn } from '../../time/clock.ts';
 import { mapLimited } from '../../time/workers.ts';
 import { cureOf } from '../admission/grants.ts';
 import { Territory } from '../admission/territory.ts';
@@ -38,6 +39,7 @@ import { findTies } from './ties.ts';
 
 /** Registrations read side by side: most of the time goes by while the system opens files. */
 const READ_AT_ONCE = 32;
+const FILES_A_TURN = 500;
 
 export interface ConfigurationSources {
   readonly dispatcherFile: string;
@@ -153,7 +155,11 @@ export async function inspectConfiguration(
   const beyond = beyondLimits(entries.files, tenants);
   const parts = { platform, tenants, shared, found, known };
   sources.memory?.keepOnly(new Set(entries.files.map(({ name }) => name)));
+  let looked = 0;
   const asWritten = await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
+    looked += 1;
+    // What is remembered takes no time by the clock of the system: others have their turn all the same.
+    if (looked % FILES_A_TURN === 0) await eventLoopTurn();
     return beyond.get(name) ?? (await remembered(name, file, parts));
   });
   const places = new Places(asWritten, parts);

@@ -11,6 +11,9 @@ export interface EditedFiles {
   reads(): readonly string[];
   /** Undefined: it is deleted. */
   write(name: string, text: string | undefined): void;
+  /** The same files as another's. */
+  copy(from: EditedFiles): void;
+  contents(): ReadonlyMap<string, string>;
   now: number;
 }
 
@@ -31,6 +34,10 @@ export function editedFiles(files: Readonly<Record<string, string>>): EditedFile
   const edited = {
     now: 1_000_000,
     write,
+    contents: () => new Map([...all].map(([path, { text }]) => [path.slice(FOLDER.length + 1), text])),
+    copy: (from: EditedFiles) => {
+      for (const [name, text] of from.contents()) write(name, text);
+    },
     reads: () => {
       const since = reads;
       reads = [];
