@@ -13,19 +13,19 @@ describe('docs/platform.md and docs/tenants.md', function () {
   this.timeout(120_000);
   let folder: string;
 
-  before(async () => {
+  beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'shr-docs-'));
     await mkdir(join(folder, 'bin'));
     await writeFile(join(folder, 'bin', 'shr'), `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`);
     await chmod(join(folder, 'bin', 'shr'), 0o755);
   });
-  after(() => rm(folder, { recursive: true }));
+  afterEach(() => rm(folder, { recursive: true }));
 
   async function follow(page: string, atLeast = 3): Promise<string> {
     const text = await readFile(join(ROOT, 'docs', page), 'utf8');
     const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block = '']) => block);
     expect(blocks.length).to.be.at.least(atLeast);
-    const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', blocks.join('\n')], {
+    const { stdout } = await promisify(execFile)('bash', ['--norc', '-euo', 'pipefail', '-c', blocks.join('\n')], {
       cwd: folder,
       env: { PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`, HOME: folder },
     });
@@ -55,6 +55,5 @@ describe('docs/platform.md and docs/tenants.md', function () {
     expect(said)
       .to.include('wrote registrations/arc.yaml')
       .and.match(/1 file, 0 problems, 2 notes\n$/);
-    await rm(join(folder, 'values.yaml'));
   });
 });
