@@ -291,6 +291,8 @@ async function main() {
   if (role === 'warmup') return exitCodes.ok;
   if (role === 'worker') return await work();
   if (role === 'run') prepareRelease();
+  // What the real one needs to load itself, where someone wants to measure with it.
+  await sleep(Number(process.env.RUNNER_STAND_IN_LOAD_MS) || 0);
   const config = readBlob();
   const hello = await connect(config);
   if (hello.word === 'conflict') {
