@@ -1,8 +1,10 @@
 /** `standby` of a registration: containers that are started ahead of their jobs. */
+import { RecurringWindows } from '../../time/recurring-window.ts';
 import { standbyLane } from '../admission/standby.ts';
 import type { Path } from '../model/problem.ts';
 import type { Registration, StandbyPool } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
+import { readWindow } from './recurring-windows.ts';
 import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, registrationFile } from './schema.ts';
 
@@ -24,11 +26,16 @@ export async function readStandby(
       'Add `listen.public.url` there, or remove this.',
     );
   }
-  const standby = files.map(({ labels = [], maxAge, schedule, size }): StandbyPool => {
-    const maxAgeMs = durationMs(maxAge, MAX_AGE_MS);
-    if (schedule === undefined) return { labels, size, maxAgeMs };
-    const times = schedule.map(({ during, timeZone = 'UTC', ...time }) => ({ cron: during, timeZone, ...time }));
-    return { labels, size, schedule: times, maxAgeMs };
+  // Where a schedule needs it: most starts do without.
+  const reader = files.some(({ schedule }) => schedule !== undefined) ? await RecurringWindows.load() : undefined;
+  const standby = files.map(({ labels = [], maxAge, schedule, size }, index): StandbyPool => {
+    const pool = { labels, size, maxAgeMs: durationMs(maxAge, MAX_AGE_MS) };
+    if (schedule === undefined || reader === undefined) return pool;
+    const times = schedule.map((file, time) => ({
+      ...readWindow(reading, ['standby', index, 'schedule', time], file, reader),
+      size: file.size,
+    }));
+    return { ...pool, schedule: times };
   });
   const keys = new Map<string, number>();
   for (const [index, pool] of standby.entries()) {
@@ -36,7 +43,6 @@ export async function readStandby(
     if (pool.maxAgeMs < LEAST_AGE_MS) {
       reading.problem([...path, 'maxAge'], 'a container is hardly ready before it goes', 'Write `5m` or more.');
     }
-    await checkSchedule(reading, path, pool);
     const answer = standbyLane(registration, pool);
     if (answer.kind === 'refused') {
       for (const { reason, cure } of answer.refusals) reading.problem(path, reason, cure);
@@ -62,31 +68,4 @@ export async function readStandby(
 
 function largest({ schedule = [], size }: StandbyPool): number {
   return Math.max(size, ...schedule.map((time) => time.size));
-}
-
-async function checkSchedule(reading: Reading, path: Path, { schedule = [] }: StandbyPool): Promise<void> {
-  if (schedule.length === 0) return;
-  // Loaded where a schedule needs it: most starts do without.
-  const { validateDetailed } = await import('node-cron');
-  for (const [index, { cron, timeZone }] of schedule.entries()) {
-    const { errors } = validateDetailed(cron);
-    const [wrong] = errors;
-    if (wrong !== undefined) {
-      const cure = 'Write minute, hour, day of the month, month and day of the week, such as `* 8-17 * * 1-5`.';
-      reading.problem([...path, 'schedule', index, 'during'], `\`${cron}\` cannot be read: its ${wrong.field}`, cure);
-    }
-    if (!isTimeZone(timeZone)) {
-      const cure = 'Write a name of the tz database, such as `Europe/Berlin`.';
-      reading.problem([...path, 'schedule', index, 'timeZone'], `\`${timeZone}\` is not a known time zone`, cure);
-    }
-  }
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -271,13 +271,14 @@ export const registrationFile = strict({
         schedule: z
           .array(
             strict({
-              during: z
+              cron: z
                 .string()
-                .max(200)
-                .regex(/^\s*\S+(?:\s+\S+){4}\s*$/, 'a cron expression has five fields, such as `* 8-17 * * 1-5`')
-                .describe('The minutes in which it holds, as a cron expression.')
-                .meta({ examples: ['* 8-17 * * 1-5'] }),
-              timeZone: z.string().min(1).max(64).optional().describe('Such as Europe/Berlin. Default: UTC.'),
+                .min(1)
+                .max(128)
+                .describe('When it begins: minute, hour, day of the month, month, day of the week.')
+                .meta({ examples: ['0 8 * * 1-5'] }),
+              duration: duration.describe('How long it holds, up to 2d.'),
+              timeZone: z.string().min(1).max(64).optional().describe('Of IANA. Default: Etc/UTC.'),
               size: z
                 .int()
                 .min(0)
@@ -287,7 +288,7 @@ export const registrationFile = strict({
           )
           .max(10)
           .optional()
-          .describe('Other sizes at other times: the first that matches.'),
+          .describe('Other sizes at other times: that of the first window that is open.'),
         maxAge: duration.optional().describe('Since its launch; then another takes its place. Default: 6h.'),
       }),
     )

@@ -240,17 +240,13 @@ export interface StandbyPool {
   readonly labels: readonly string[];
   /** How many containers wait for jobs, those that are still starting included. */
   readonly size: number;
-  /** Other sizes at other times: the first that matches the minute. Absent: `size` at all times. */
+  /** Other sizes at other times: that of the first window that is open. Absent: `size` at all times. */
   readonly schedule?: readonly StandbyTime[];
   /** A container that has waited for this long since its launch is replaced. */
   readonly maxAgeMs: number;
 }
 
-export interface StandbyTime {
-  /** Five fields. It holds in each minute that matches. */
-  readonly cron: string;
-  /** A name of the tz database. */
-  readonly timeZone: string;
+export interface StandbyTime extends RecurringWindow {
   readonly size: number;
 }
 

@@ -1,15 +1,17 @@
 import { expect } from 'chai';
 import { scheduledSize } from '../../dispatcher/lifecycle/standby/schedule.ts';
 
+const HOUR = 3_600_000;
+
 describe('the schedule of a standby pool', () => {
   const at = (text: string): number => Date.parse(text);
 
-  it('gives the size of the first expression that matches the minute, in its own time zone', async () => {
+  it('gives the size of the first window that is open, in its own time zone', async () => {
     const size = scheduledSize({
       size: 1,
       schedule: [
-        { cron: '* 8-17 * * 1-5', timeZone: 'Europe/Berlin', size: 5 },
-        { cron: '* 8-20 * * *', timeZone: 'Europe/Berlin', size: 2 },
+        { cron: '0 8 * * 1-5', durationMs: 10 * HOUR, timeZone: 'Europe/Berlin', size: 5 },
+        { cron: '0 8 * * *', durationMs: 13 * HOUR, timeZone: 'Europe/Berlin', size: 2 },
       ],
     });
     expect(await size(at('2026-11-30T06:59:59Z')), 'before 8 in Berlin').to.equal(1);
@@ -20,7 +22,10 @@ describe('the schedule of a standby pool', () => {
   });
 
   it('follows the change of the clocks', async () => {
-    const size = scheduledSize({ size: 0, schedule: [{ cron: '* 8 * * *', timeZone: 'Europe/Berlin', size: 3 }] });
+    const size = scheduledSize({
+      size: 0,
+      schedule: [{ cron: '0 8 * * *', durationMs: HOUR, timeZone: 'Europe/Berlin', size: 3 }],
+    });
     expect(await size(at('2026-07-01T06:30:00Z')), 'summer').to.equal(3);
     expect(await size(at('2026-12-01T07:30:00Z')), 'winter').to.equal(3);
     expect(await size(at('2026-12-01T06:30:00Z'))).to.equal(0);
