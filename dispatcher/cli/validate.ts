@@ -6,6 +6,7 @@ import { loadProvider } from '../../providers/index.ts';
 import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration } from '../config/load.ts';
+import { CertificateError, readKeyPair } from '../http/certificate.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
@@ -62,9 +63,10 @@ async function validate(
   if (base !== undefined && !(await isFolder(at(base)))) command.error(`error: there is no folder ${printable(base)}`);
   const inspection = await inspect(folder, options, terminal);
   const sizes = await sizesOf(inspection);
+  const certificate = options.secrets === true ? await certificateProblems(inspection) : [];
   const shown = (problem: Problem): Problem => ({ ...problem, file: shownPath(terminal.workingFolder, problem.file) });
   const found: Found = {
-    problems: [...inspection.problems, ...sizes.problems].map(shown),
+    problems: [...inspection.problems, ...certificate, ...sizes.problems].map(shown),
     notes: [...inspection.notes, ...sizes.notes].map(shown),
     files: inspection.files.map((file) => shownPath(terminal.workingFolder, file)),
     changes: base === undefined ? undefined : changesBetween(await inspect(base, options, terminal), inspection),
@@ -134,6 +136,21 @@ function print(format: (typeof FORMATS)[number], found: Found, terminal: Termina
       for (const problem of problems) terminal.out(`${printable(formatProblem(problem))}\n`);
       for (const note of notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
       for (const line of [...lines, count]) terminal.out(`${line}\n`);
+  }
+}
+
+/** The files of `listen.public.tls` are secrets as well: without them the service does not start. */
+async function certificateProblems({ platform, files }: Inspection): Promise<readonly Problem[]> {
+  const tls = platform.config?.publicListen.tls;
+  if (tls === undefined) return [];
+  try {
+    await readKeyPair(tls);
+    return [];
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const file = files.find((path) => basename(path) === 'dispatcher.yaml') ?? 'dispatcher.yaml';
+    const cure = 'Correct `listen.public.tls`, or the files.';
+    return [{ file, line: 0, column: 0, path: 'listen.public.tls', message: error.message, cure }];
   }
 }
 

@@ -185,6 +185,19 @@ describe('shr', () => {
       });
     });
 
+    it('with --secrets looks at the certificate of the listener too', async () => {
+      await run(['init', '--organization', 'acme']);
+      await writeFile(join(folder, 'secrets/acme/github-token'), 'ghp_token\n', { mode: 0o600 });
+      const tls = { certificate: 'secrets/tls.crt', key: 'secrets/tls.key' };
+      const file = join(folder, 'dispatcher.yaml');
+      const written = await readFile(file, 'utf8');
+      await writeFile(file, `${written}\nlisten: ${JSON.stringify({ public: { tls } })}\n`);
+      expect(await run(['validate'])).to.include({ code: 0 });
+      const { code, out } = await run(['validate', '--secrets']);
+      expect(code, out).to.equal(1);
+      expect(out).to.match(/^dispatcher\.yaml: listen\.public\.tls: \S+secrets\/tls\.crt cannot be read: /m);
+    });
+
     it('serves one repository when asked to, in a folder of its own', async () => {
       const { code, out } = await run(['init', 'new/one', '--repo', 'octo/cat', '--name', 'cats']);
       expect(code).to.equal(0);
