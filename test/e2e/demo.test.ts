@@ -40,6 +40,7 @@ describe('shr demo', function () {
     const output = await demo();
     expect(output.trimEnd().split('\n').at(-1)).to.equal(LAST_LINE);
     expect(output).to.match(/^big +queued .*creating .*starting .*busy .*finishing .*gone/m);
+    expect(output).to.match(/^That greedy is refused is part of the demo/m);
     expect(output).to.match(/^greedy was refused: .*64.*8.*maxCpu/m);
     expect(output).to.match(/^greedy +queued \S+ → refused$/m);
     expect(output).to.match(/^deploy +waiting for approval \S+ → queued \S+ → creating .*gone/m);

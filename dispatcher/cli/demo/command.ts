@@ -12,7 +12,7 @@ import type { Terminal } from '../terminal.ts';
 import { createScreen } from './screen.ts';
 import { createStage, DemoProblem, ImageProblem } from './stage.ts';
 import { type JobStory, Storyteller } from './story.ts';
-import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
+import { type DemoWorld, startWorld } from './world.ts';
 
 const WORKFLOW = join(import.meta.dirname, '..', '..', '..', 'demo', 'workflow.yaml');
 const INTERRUPTED = 'demo: interrupted; everything that ran was removed\n';
@@ -22,6 +22,9 @@ const APPROVE_AFTER_MS = 3_000;
 const UNFINISHED: ReadonlySet<string> = new Set([
   ...['creating', 'parked', 'starting', 'online', 'busy', 'finishing', 'draining'],
 ]);
+
+/** Of `WORKFLOW`. */
+const REFUSED = 'greedy';
 
 const flagsSchema = z.object({
   backend: z.string(),
@@ -135,6 +138,9 @@ async function play({ world, workflow, withinMs, interrupted, terminal, clock }:
   const tally = await count(world, stories);
   if (!done) terminal.error(`${gaveUp(withinMs, stories)}\nThe log (use --keep to keep it): ${world.logFile}\n`);
   if (done && world.stays !== undefined) terminal.out(`${printable(world.stays)}\n`);
+  if (stories.some(({ name, refusal }) => name === REFUSED && refusal !== undefined)) {
+    terminal.out(`That ${REFUSED} is refused is part of the demo: it asks for more than its registration grants.\n`);
+  }
   terminal.out(`demo: ${tally.text}\n`);
   return done && tally.clean;
 }
@@ -167,7 +173,7 @@ async function count(
 ): Promise<{ readonly text: string; readonly clean: boolean }> {
   const jobs = world.github.jobs();
   const refusedByUs = new Set(stories.filter(({ refusal }) => refusal !== undefined).map(({ id }) => id));
-  const ours = jobs.filter(({ runnerName }) => runnerName?.startsWith(`${DISPATCHER_ID}-`));
+  const ours = jobs.filter(({ runnerName }) => runnerName?.startsWith(`${world.id}-`));
   const completed = ours.filter(({ conclusion }) => conclusion === 'success').length;
   const refused = jobs.filter(({ id, runnerName }) => refusedByUs.has(id) && runnerName === null).length;
   const foreign = jobs.filter(

@@ -18,13 +18,14 @@ import { AdminClient } from '../admin-client.ts';
 import { withReferences } from './references.ts';
 import { DemoProblem } from './stage.ts';
 
-export const DISPATCHER_ID = 'demo';
 const OWNER = 'acme';
 const REPOSITORY = 'web';
 const TAKE_AWAY_MS = 20_000;
 const LOOK_MS = 100;
 
 export interface DemoWorld {
+  /** The dispatcher's: two demos on one engine leave each other's containers alone. */
+  readonly id: string;
   readonly github: GithubSimulator;
   readonly admin: AdminClient;
   readonly adminUrl: string;
@@ -62,9 +63,10 @@ export async function startWorld(options: {
   try {
     const github = await startGithub(backend);
     closing.push(() => github.close());
+    const id = `demo-${randomBytes(3).toString('hex')}`;
     const secret = randomBytes(24).toString('hex');
     const adminToken = randomBytes(24).toString('hex');
-    const configuration = await writeConfiguration(folder, github, kind, backend, {
+    const configuration = await writeConfiguration({ folder, id }, github, kind, backend, {
       DEMO_WEBHOOK_SECRET: secret,
       DEMO_ADMIN_TOKEN: adminToken,
     });
@@ -76,7 +78,7 @@ export async function startWorld(options: {
     const provider = await ownProvider(kind, backend, clock, random);
     closing.push(() => provider.close());
     // After the dispatcher, so that nothing new arrives: an interrupted demo may leave runners behind.
-    closing.push(() => takeAway(provider, clock));
+    closing.push(() => takeAway(provider, id, clock));
     const dispatcher = await startDispatcher({ configuration, clock, random, log });
     closing.push(() => dispatcher.stop());
     github.addHook({
@@ -87,12 +89,13 @@ export async function startWorld(options: {
     });
     const adminUrl = `http://127.0.0.1:${dispatcher.adminPort}`;
     return {
+      id,
       github,
       admin: new AdminClient(new URL(adminUrl), new Secret(adminToken), clock),
       adminUrl,
       logFile,
       stays: backend.stays,
-      instances: async () => (await provider.list({ dispatcher: DISPATCHER_ID })).length,
+      instances: async () => (await provider.list({ dispatcher: id })).length,
       push: (yaml) => {
         try {
           github.pushWorkflow({ owner: OWNER, repository: REPOSITORY, yaml });
@@ -112,10 +115,10 @@ export async function startWorld(options: {
 }
 
 /** Throws when something is left after all. */
-async function takeAway(provider: Provider, clock: Clock): Promise<void> {
+async function takeAway(provider: Provider, id: string, clock: Clock): Promise<void> {
   const endsAtMs = clock.now() + TAKE_AWAY_MS;
   for (;;) {
-    const left = await provider.list({ dispatcher: DISPATCHER_ID });
+    const left = await provider.list({ dispatcher: id });
     if (left.length === 0) return;
     if (clock.now() >= endsAtMs) {
       throw new DemoProblem(`could not remove ${left.map(({ ref }) => ref.name).join(', ')}: remove it yourself`);
@@ -141,7 +144,7 @@ async function startGithub(backend: DemoBackend): Promise<GithubSimulator> {
 }
 
 async function writeConfiguration(
-  folder: string,
+  { folder, id }: { readonly folder: string; readonly id: string },
   github: GithubSimulator,
   kind: string,
   backend: DemoBackend,
@@ -156,7 +159,7 @@ async function writeConfiguration(
   await writeFile(
     dispatcherFile,
     stringify({
-      id: DISPATCHER_ID,
+      id,
       ledger: 'ledger.db',
       listen: { public: '127.0.0.1:0', admin: '127.0.0.1:0' },
       adminToken: '${env:DEMO_ADMIN_TOKEN}',
