@@ -368,7 +368,9 @@ class Receiving implements CallReception {
     const { ledger, now } = this.#options;
     const job = row.jobKey === null ? undefined : await ledger.job(row.jobKey);
     const lane = await this.#laneOf(row.laneKey);
-    const lines = reportOf({ runner: row, job, wish: lane?.wish, used, nowMs: now() });
+    const registration = this.#options.registration(row.registration);
+    const price = registration?.backends.find(({ name }) => name === row.backend)?.price;
+    const lines = reportOf({ runner: row, job, wish: lane?.wish, used, price, nowMs: now() });
     return `${lines.join('\n')}\n`;
   }
 

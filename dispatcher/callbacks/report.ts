@@ -1,9 +1,10 @@
 /** What is printed at the end of the job's own log: what its runner asked for, used, and waited for. Pure. */
 import { coresInWords } from '../../providers/shape-words.ts';
-import { SECOND } from '../../time/units.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import type { Price } from '../model/registration.ts';
 import type { CompletedForm } from './form.ts';
 
 export interface Reported {
@@ -12,6 +13,8 @@ export interface Reported {
   readonly job: Pick<JobRow, 'createdAtMs' | 'startedAtMs'> | undefined;
   readonly wish: Pick<LaneSpec['wish'], 'cpu' | 'memoryGiB'> | undefined;
   readonly used: CompletedForm;
+  /** Of its backend; undefined: it is not known. */
+  readonly price: Price | undefined;
   readonly nowMs: number;
 }
 
@@ -19,7 +22,7 @@ export interface Reported {
 const NEARLY_FULL = 0.9;
 const GIB = 2 ** 30;
 
-export function reportOf({ runner, job, wish, used, nowMs }: Reported): readonly string[] {
+export function reportOf({ runner, job, wish, used, price, nowMs }: Reported): readonly string[] {
   const lines = [
     `runner ${runner.name}${runner.backend === null ? '' : ` on ${runner.backend}`} (registration ${runner.registration})`,
     askedLine(wish, used),
@@ -27,6 +30,7 @@ export function reportOf({ runner, job, wish, used, nowMs }: Reported): readonly
     cpuLine(used, runner, nowMs),
     used.diskBytes === null ? undefined : `disk: ${size(used.diskBytes)} in the work folder`,
     timesLine(runner, job, nowMs),
+    costLine(price, wish, runner, nowMs),
     outOfMemoryLine(used),
   ];
   return lines.filter((line) => line !== undefined).map((line) => `shr: ${line}`);
@@ -70,6 +74,27 @@ function timesLine(runner: Reported['runner'], job: Reported['job'], nowMs: numb
 function part(words: string, fromMs: number | null | undefined, toMs: number | null | undefined): string | undefined {
   if (fromMs === null || fromMs === undefined || toMs === null || toMs === undefined) return undefined;
   return `${words} ${formatDuration(Math.max(0, Math.round((toMs - fromMs) / SECOND)) * SECOND)}`;
+}
+
+/** From its launch to now: services count from a little later to a little later. */
+function costLine(
+  price: Price | undefined,
+  wish: Reported['wish'],
+  { createdAtMs }: Reported['runner'],
+  nowMs: number,
+): string | undefined {
+  if (price === undefined || wish?.cpu === undefined || wish.memoryGiB === undefined) return undefined;
+  const ranMs = Math.max(0, nowMs - createdAtMs);
+  const hours = ranMs / (60 * MINUTE);
+  const cost = hours * (wish.cpu * price.perCoreHour + wish.memoryGiB * price.perGiBHour);
+  const lasted = formatDuration(Math.round(ranMs / SECOND) * SECOND);
+  const size = `${coresInWords(wish.cpu)} and ${wish.memoryGiB} GiB for ${lasted}`;
+  return `cost: about ${inMoney(cost)} ${price.currency}, an estimate (${size})`;
+}
+
+/** Two digits that count, and cents where there are whole ones. */
+function inMoney(amount: number): string {
+  return amount >= 0.1 || amount === 0 ? amount.toFixed(2) : String(Number(amount.toPrecision(2)));
 }
 
 function outOfMemoryLine({ memoryPeakBytes, memoryLimitBytes, oomKills }: CompletedForm): string | undefined {

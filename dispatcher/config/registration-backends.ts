@@ -40,6 +40,7 @@ export async function readBackends(
     backends.push({
       ...backend,
       ...(file.weight === undefined ? {} : { weight: file.weight }),
+      ...(file.price === undefined ? {} : { price: file.price }),
       ...(file.patience === undefined ? {} : { stockPatienceMs: durationMs(file.patience, 0) }),
     });
   }

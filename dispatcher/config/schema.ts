@@ -151,6 +151,25 @@ const backend = strict({
   options: z.record(z.string(), z.unknown()).optional().describe("The provider's own: see its README."),
 });
 
+const price = strict({
+  perCoreHour: z
+    .number()
+    .min(0)
+    .max(1000)
+    .meta({ examples: [0.04] }),
+  perGiBHour: z
+    .number()
+    .min(0)
+    .max(1000)
+    .describe('Of memory.')
+    .meta({ examples: [0.005] }),
+  currency: z
+    .string()
+    .regex(/^[A-Z]{3}$/, 'write three capital letters, such as EUR')
+    .describe('As ISO 4217 has it.')
+    .meta({ examples: ['USD'] }),
+});
+
 const registrationBackend = strict({
   name: name.optional().describe('`backend-NAME` selects it. Default: the kind, or the name in `use`.'),
   use: name.optional().describe('The name of a backend in dispatcher.yaml.'),
@@ -166,6 +185,7 @@ const registrationBackend = strict({
   patience: duration
     .optional()
     .describe('How long an accepted container may wait for stock before another backend gets the job. Default: 2m.'),
+  price: price.optional().describe('For the estimate at the end of a job; nothing is chosen by it.'),
   options: backend.shape.options,
 });
 

@@ -86,6 +86,15 @@ export interface Backend {
   readonly weight?: number;
   /** How long an accepted container may wait for stock. Absent: 2 minutes. */
   readonly stockPatienceMs?: number;
+  /** As its owner wrote it: for an estimate. */
+  readonly price?: Price;
+}
+
+export interface Price {
+  readonly perCoreHour: number;
+  readonly perGiBHour: number;
+  /** ISO 4217. */
+  readonly currency: string;
 }
 
 /**
