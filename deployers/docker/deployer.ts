@@ -200,18 +200,39 @@ export class DockerDeployer implements Deployer {
       await this.#engine.start(id);
       await this.#whenReady(id, role);
     } catch (error) {
-      const output = (await this.#runnerEngine.logs(id).catch(() => undefined)) ?? '';
-      await this.#engine.stop(id, deployment.stopGraceS).catch(() => undefined);
+      const output = await this.#lastOutput(id);
+      await this.#stopFailed(id, deployment.stopGraceS, tell);
+      // It must have ended before the one before opens the same ledger.
+      await this.#engine.remove(id);
       for (const other of before) {
         tell(`starting ${other.Name} again`);
         await this.#engine.start(other.Id);
       }
-      await this.#engine.remove(id);
       const words = error instanceof Error ? error.message : String(error);
       const again = before.length > 0 ? '; the one before runs again' : '';
       throw new ProviderError('invalid', 'docker start', `${words}${again}. Its last lines:\n${lastLines(output)}`, {
         cause: error,
       });
+    }
+  }
+
+  /** One that does not stop in order is removed by force. */
+  async #stopFailed(id: string, graceS: number, tell: Tell): Promise<void> {
+    try {
+      await this.#engine.stop(id, graceS);
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      tell(`it does not stop in order (${error.message}): removing it by force`);
+    }
+  }
+
+  /** For people: that it cannot be read must not hide why it is wanted. */
+  async #lastOutput(id: string): Promise<string> {
+    try {
+      return (await this.#runnerEngine.logs(id)) ?? '';
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      return `(they cannot be read: ${error.message})`;
     }
   }
 
