@@ -321,6 +321,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       jobReason: (job) => engine.jobReason(job),
       forgetRunner: (name) => engine.forget(name),
       backends: () => engine.backends(),
+      pausing: engine,
       resetBackends: (registration, backend) => engine.resetBackends(registration, backend),
       liveOutput: (runner) => liveOutput(tenants, runner),
       runnerVersions: (registration) => versions.seenOf(registration),

@@ -85,6 +85,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./lanes.ts'),
   },
   {
+    name: 'pause',
+    summary: 'launch nothing for a registration, or for all; jobs are taken in and wait',
+    load: () => import('./pause.ts'),
+  },
+  { name: 'resume', summary: 'end a pause', load: () => import('./resume.ts') },
+  {
     name: 'login',
     summary: 'keep the address and token of a dispatcher for the commands that ask one',
     load: () => import('./login.ts'),

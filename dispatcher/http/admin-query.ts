@@ -150,3 +150,11 @@ export const auditQuery = z.strictObject({
   limit,
   cursor,
 });
+/** Shown on jobs and lanes: one line. */
+export const pauseQuery = z.strictObject({
+  reason: z
+    .string()
+    .max(200)
+    .regex(/^[^\p{Cc}\p{Cf}\u2028\u2029]+$/u, 'one line of at most 200 characters')
+    .optional(),
+});

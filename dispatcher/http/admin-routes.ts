@@ -6,11 +6,12 @@ import { accessEndpoints } from './access-endpoints.ts';
 import { AdminProblem } from './admin-problem.ts';
 import type { AdminSources } from './admin-sources.ts';
 import { AuditTrail } from './audit-trail.ts';
-import type { Answered, Asked, Endpoint } from './endpoint.ts';
+import type { Answered, Asked, Endpoint, EndpointScope } from './endpoint.ts';
 import { jobEndpoints } from './job-endpoints.ts';
 import { asFarAs } from './oidc/rights.ts';
 import { sessionEndpoints } from './oidc/session-endpoints.ts';
 import { withDocument } from './openapi.ts';
+import { pauseEndpoints } from './pause-endpoints.ts';
 import { registrationEndpoints } from './registration-endpoints.ts';
 import { runnerEndpoints } from './runner-endpoints.ts';
 import { sightOf } from './sight.ts';
@@ -23,6 +24,7 @@ export function adminEndpoints(sources: AdminSources): readonly Endpoint[] {
     ...runnerEndpoints(sources),
     ...accessEndpoints(sources),
     ...(sources.sessions === undefined ? [] : sessionEndpoints(sources.sessions)),
+    ...pauseEndpoints(sources),
   ]);
 }
 
@@ -49,7 +51,7 @@ async function answerOf(endpoint: Endpoint, asked: Asked<unknown, unknown>, trai
   const { viewer, sight } = asked;
   const { action } = endpoint;
   // Before anything is looked at: a refusal for the role says nothing about what there is.
-  const refusal = roleRefusal(viewer, endpoint.role);
+  const refusal = roleRefusal(viewer, endpoint.role) ?? scopeRefusal(viewer, endpoint.scope);
   if (refusal !== undefined && action !== undefined) {
     await trail.refused({ viewer, sight, action, target: { subject: endpoint.path, registration: null } }, refusal);
   }
@@ -66,6 +68,11 @@ export function roleRefusal({ name, role, rights }: Viewer, least: Role): AdminP
     `${rights === undefined ? 'the token ' : ''}${name} has the role ${role}, and this needs ${least}`,
     `Ask an administrator for a ${rights === undefined ? 'token' : 'group'} with that role.`,
   );
+}
+
+function scopeRefusal({ name, tenants }: Viewer, scope: EndpointScope): AdminProblem | undefined {
+  if (scope !== 'platform' || tenants === null) return undefined;
+  return new AdminProblem(403, `the token ${name} is for tenants, and this concerns all`, 'Ask the platform to do it.');
 }
 
 /** A reader that sends back the tag of what it has gets no body while nothing has changed. */

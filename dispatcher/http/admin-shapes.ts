@@ -419,6 +419,24 @@ const auditEntrySchema = z.object({
 });
 export const auditListSchema = z.object({ entries: z.array(auditEntrySchema), more: z.boolean(), next });
 
+const pauseViewSchema = z.object({
+  /** Null: all registrations. */
+  registration: z.string().nullable(),
+  since: z.string(),
+  by: z.string(),
+  /** The platform paused it: a tenant cannot resume it. */
+  byPlatform: z.boolean(),
+  reason: z.string().nullable(),
+});
+export const pauseListSchema = z.object({ pauses: z.array(pauseViewSchema) });
+export const pausedSchema = z.object({
+  /** In force now. */
+  pause: pauseViewSchema.nullable(),
+  /** The one that has ended; null: there was none. */
+  resumed: pauseViewSchema.nullable(),
+});
+
+export type PauseView = z.infer<typeof pauseViewSchema>;
 export type TokenView = z.infer<typeof tokenViewSchema>;
 export type AuditEntryView = z.infer<typeof auditEntrySchema>;
 export type LedgerProblemView = z.infer<typeof ledgerProblemSchema>;

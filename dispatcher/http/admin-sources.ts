@@ -3,6 +3,7 @@ import type { Clock, Random } from '../../time/clock.ts';
 import type { Admit } from '../jobs/lane.ts';
 import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
+import type { Engine } from '../lifecycle/engine.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
 import type { Problem } from '../model/problem.ts';
@@ -59,6 +60,8 @@ export interface AdminSources extends SightSources {
   /** `engine.backends` and `engine.resetBackends`. */
   backends(): readonly BackendStatus[];
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
+  /** `engine.pause`, `engine.resume` and `engine.pauses`. */
+  readonly pausing: Pick<Engine, 'pause' | 'resume' | 'pauses'>;
   /** The output, from the service, of a container that has not been removed. Rejects with ProviderError. */
   liveOutput?(runner: RunnerRow): Promise<string | undefined>;
   /** What containers of the registration have reported since the start. */

@@ -9,6 +9,7 @@ import type { AuditRow, Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry, T
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
+import type { Pause } from '../lifecycle/pauses.ts';
 import type { Backend, Claim, Quarantined, Registration } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
@@ -22,6 +23,7 @@ import type {
   JobView,
   LaneView,
   LedgerProblemView,
+  PauseView,
   QuarantinedView,
   RegistrationView,
   RunnerView,
@@ -318,4 +320,8 @@ export function auditView(row: AuditRow): AuditEntryView {
   const { id, atMs, actorId, actorName, action, subject, tenant, status, outcome } = row;
   const actor = { id: actorId, name: actorName };
   return { id, at: new Date(atMs).toISOString(), actor, action, subject, tenant, status, outcome };
+}
+
+export function pauseView({ registration, sinceMs, by, byPlatform, reason }: Pause): PauseView {
+  return { registration, since: new Date(sinceMs).toISOString(), by, byPlatform, reason };
 }

@@ -12,8 +12,9 @@ import type { Viewer } from './viewer.ts';
 /**
  * - `tenants`: a token of tenants sees what is theirs, and changes that alone; what is another's is not there for it.
  * - `anyone`: the same for every token.
+ * - `platform`: only for tokens of the whole platform.
  */
-export type EndpointScope = 'tenants' | 'anyone';
+export type EndpointScope = 'tenants' | 'anyone' | 'platform';
 
 export interface Asked<Params, Query> {
   readonly viewer: Viewer;

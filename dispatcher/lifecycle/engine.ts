@@ -24,6 +24,7 @@ import { closureOf, closureWords, type LedgerClosure, LedgerGate } from './ledge
 import type { RunnerUsage } from './machine/event.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
 import { Pass } from './pass.ts';
+import { type Pause, Pauses } from './pauses.ts';
 import { Permits } from './permits.ts';
 import { type EngineOptions, lineOfNamed, type Reconfiguration, type Tenant } from './ports.ts';
 import { Pulse } from './pulse.ts';
@@ -79,6 +80,11 @@ export interface Engine {
    * Returns what was closed; undefined if the backend does not exist.
    */
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
+  /** Nothing is launched for the registration, or for any (null), until it is resumed; also after a restart. */
+  pause(pause: Omit<Pause, 'sinceMs'>): Promise<Pause>;
+  /** Returns the pause that has ended; undefined: there was none. */
+  resume(registration: string | null): Promise<Pause | undefined>;
+  pauses(): readonly Pause[];
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, at its backends and at GitHub. */
@@ -125,6 +131,7 @@ class LoopingEngine implements Engine {
   readonly #settles: SettleLoop;
   readonly #heldJobs: HeldJobsLoop;
   readonly #permits: Permits;
+  readonly #pauses: Pauses;
   readonly #launchPlaces: LaunchPlaces;
   /** Whose breakers of an earlier configuration are to be deleted. */
   readonly #reconfigured = new Set<string>();
@@ -139,6 +146,7 @@ class LoopingEngine implements Engine {
     const { admit, clock, dispatcherId, incarnation, ledger, log, metrics, random, tenants } = options;
     const absence = options.setAside === undefined ? {} : { setAside: options.setAside };
     this.#options = options;
+    this.#pauses = new Pauses(ledger);
     this.#gate = new LedgerGate({ ledger, clock, log });
     this.#context = createRunnerContext(options, {
       working: () => this.#state === 'working' && !this.#gate.isClosed,
@@ -169,7 +177,7 @@ class LoopingEngine implements Engine {
     const ghosts = new Ghosts(backends);
     const holds = new Holds(clock);
     const launchPlaces = new LaunchPlaces(tenants, options.maxLaunches, () => clock.now());
-    const permits = new Permits(options, launchPlaces, board, backends, holds);
+    const permits = new Permits({ ...options, pauses: this.#pauses }, launchPlaces, board, backends, holds);
     const view = new GithubView(context);
     const instances = new InstanceView(dispatcherId, () => clock.now());
     const restingJobs = new Resting(clock, context.states);
@@ -262,6 +270,7 @@ class LoopingEngine implements Engine {
 
   async start(): Promise<void> {
     if (this.#state !== 'new') throw new Error('an engine starts once');
+    await this.#pauses.load();
     await this.#recover();
     this.#state = 'working';
     this.#pulse.start();
@@ -357,6 +366,20 @@ class LoopingEngine implements Engine {
     this.wake();
     await this.#options.ledger.persist();
     return closures;
+  }
+
+  async pause(pause: Omit<Pause, 'sinceMs'>): Promise<Pause> {
+    return await this.#pauses.pause({ ...pause, sinceMs: this.#options.clock.now() });
+  }
+
+  async resume(registration: string | null): Promise<Pause | undefined> {
+    const before = await this.#pauses.resume(registration, this.#options.clock.now());
+    this.wake();
+    return before;
+  }
+
+  pauses(): readonly Pause[] {
+    return this.#pauses.all();
   }
 
   unlisted(): ReadonlyMap<string, readonly string[]> {

@@ -1,22 +1,31 @@
-/** Which registrations are in a maintenance window: their jobs are taken in, and launches wait for its end. */
+/** Which registrations are paused, or in a maintenance window: their jobs are taken in, and launches wait for the end. */
 import type { Clock } from '../../time/clock.ts';
 import { RecurringWindows } from '../../time/recurring-window.ts';
+import { type Pauses, pauseWords } from './pauses.ts';
 import type { EngineOptions } from './ports.ts';
+
+export interface MaintenanceOptions extends Pick<EngineOptions, 'clock' | 'tenants'> {
+  /** Absent: nothing is ever paused. */
+  readonly pauses?: Pick<Pauses, 'of'>;
+}
 
 export class Maintenance {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #tenants: EngineOptions['tenants'];
+  readonly #pauses: Pick<Pauses, 'of'> | undefined;
   #windows: Promise<RecurringWindows> | undefined;
   /** When those end that have kept a registration from a launch, by registration. */
   readonly #ends = new Map<string, number>();
 
-  constructor({ clock, tenants }: Pick<EngineOptions, 'clock' | 'tenants'>) {
+  constructor({ clock, pauses, tenants }: MaintenanceOptions) {
     this.#clock = clock;
+    this.#pauses = pauses;
     this.#tenants = tenants;
   }
 
-  /** When the last of the windows that are open now ends; undefined: none is. */
+  /** When the last of the windows that are open now ends; undefined: none is. A pause has no end that is known. */
   async untilMs(registration: string): Promise<number | undefined> {
+    if (this.#pauses?.of(registration) !== undefined) return Number.POSITIVE_INFINITY;
     const configured = this.#tenants.get(registration)?.registration.maintenance;
     if (configured === undefined) return undefined;
     this.#windows ??= RecurringWindows.load();
@@ -29,12 +38,15 @@ export class Maintenance {
   /** As `untilMs`, and remembers it: the registration's lanes are planned again then. */
   async holds(registration: string): Promise<boolean> {
     const untilMs = await this.untilMs(registration);
-    if (untilMs === undefined) this.#ends.delete(registration);
+    // The engine is woken when a pause ends.
+    if (untilMs === undefined || untilMs === Number.POSITIVE_INFINITY) this.#ends.delete(registration);
     else this.#ends.set(registration, untilMs);
     return untilMs !== undefined;
   }
 
   async reason(registration: string): Promise<string | undefined> {
+    const pause = this.#pauses?.of(registration);
+    if (pause !== undefined) return pauseWords(pause);
     const untilMs = await this.untilMs(registration);
     return untilMs === undefined ? undefined : maintenanceWords(untilMs);
   }

@@ -7,6 +7,7 @@ import type { Holds } from './holds.ts';
 import type { LaunchPlaces } from './launch-places.ts';
 import { LaunchRate } from './launch-rate.ts';
 import { Maintenance } from './maintenance.ts';
+import type { Pauses } from './pauses.ts';
 import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
 import type { Obstacles } from './wait-reason.ts';
@@ -22,6 +23,8 @@ const LANES_A_PASS = 1000;
 export interface PermitsOptions
   extends Pick<EngineOptions, 'clock' | 'maxLaunches' | 'maxRunners' | 'random' | 'tenants'> {
   readonly ledger: Pick<Ledger, 'liveCounts'>;
+  /** Absent: nothing is ever paused. */
+  readonly pauses?: Pick<Pauses, 'of'>;
 }
 
 export class Permits {

@@ -7,7 +7,7 @@ import { AdminDoor } from '../../dispatcher/http/admin-door.ts';
 import { SharedLook } from '../../dispatcher/http/shared-look.ts';
 import type { Role } from '../../dispatcher/ledger/ledger.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
-import { acmeLane, type Fixture, globexLane, TOKEN } from './admin-fixture.ts';
+import { acmeLane, type Fixture, globexLane, noPauses, TOKEN } from './admin-fixture.ts';
 import { as, issue, openTenants, tokenOf } from './tenants-fixture.ts';
 
 interface Row {
@@ -17,6 +17,8 @@ interface Row {
   readonly own: readonly (readonly [path: string, status: number])[];
   /** The same about what is of team-g: 404 for team-a, whatever its role. */
   readonly others: readonly string[];
+  /** It concerns all: a token of tenants is refused, whatever its role. */
+  readonly platformOnly?: true;
   /** Of the answer for team-a: must be in it, and must not. */
   readonly has?: readonly string[];
   readonly hasNot?: readonly string[];
@@ -92,6 +94,21 @@ const TABLE: readonly Row[] = [
     has: ['lane0acme0000001'],
   },
   { route: 'GET /api/openapi.json', least: 'viewer', own: [['/api/openapi.json', 200]], others: [], hasNot: OTHERS },
+  { route: 'GET /api/pauses', least: 'viewer', own: [['/api/pauses', 200]], others: [], hasNot: OTHERS },
+  { route: 'POST /api/pause', least: 'operator', own: [['/api/pause', 200]], others: [], platformOnly: true },
+  { route: 'POST /api/resume', least: 'operator', own: [['/api/resume', 200]], others: [], platformOnly: true },
+  {
+    route: 'POST /api/registrations/:registration/pause',
+    least: 'operator',
+    own: [['/api/registrations/acme/pause', 200]],
+    others: ['/api/registrations/globex/pause', '/api/registrations/nowhere/pause'],
+  },
+  {
+    route: 'POST /api/registrations/:registration/resume',
+    least: 'operator',
+    own: [['/api/registrations/acme-aside/resume', 200]],
+    others: ['/api/registrations/globex/resume', '/api/registrations/nowhere/resume'],
+  },
   { route: 'GET /api/me', least: 'viewer', own: [['/api/me', 200]], others: [] },
   { route: 'GET /api/tokens', least: 'admin', own: [['/api/tokens', 200]], others: [], hasNot: OTHERS },
   {
@@ -117,6 +134,7 @@ describe('access to the admin API', () => {
   const tokens = new Map<string, string>();
   before(async () => {
     fixture = await openTenants({
+      quarantined: () => [{ name: 'acme-aside', file: 'acme-aside.yaml', problems: [], claims: undefined }],
       admit: (job) => ({ outcome: 'lane', lane: job.owner === 'acme' ? acmeLane : globexLane }),
     });
     const { ledger } = fixture;
@@ -151,6 +169,7 @@ describe('access to the admin API', () => {
       forgetRunner: async () => undefined,
       backends: () => [],
       resetBackends: async () => undefined,
+      pausing: noPauses,
       readiness: async () => ({ ready: true, reasons: [] }),
       metrics: { expose: async () => ({ contentType: 'text/plain', text: '' }) },
     };
@@ -177,7 +196,7 @@ describe('access to the admin API', () => {
     expect(routes.toSorted()).to.deep.equal(TABLE.map(({ route }) => route).toSorted());
   });
 
-  for (const { route, least, own, others } of TABLE) {
+  for (const { route, least, own, others, platformOnly } of TABLE) {
     it(`lets ${least === 'nobody needed' ? 'everyone' : `a ${least}`} use ${route}, and no lesser role`, async () => {
       for (const [path, status] of own) {
         const open = least === 'nobody needed';
@@ -186,7 +205,8 @@ describe('access to the admin API', () => {
           const may = open || ROLES.indexOf(role) >= ROLES.indexOf(least);
           for (const scope of ['team-a', 'platform']) {
             const given = await asked(route, path, `${role} of ${scope}`);
-            expect(given.status, `${path} as ${role} of ${scope}`).to.equal(may ? status : 403);
+            const within = scope === 'platform' || platformOnly !== true;
+            expect(given.status, `${path} as ${role} of ${scope}`).to.equal(may && within ? status : 403);
           }
         }
         expect((await asked(route, path, 'adminToken')).status).to.equal(status);

@@ -8,6 +8,7 @@ import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import type { BackendStatus } from '../../dispatcher/lifecycle/backends.ts';
+import { Pauses } from '../../dispatcher/lifecycle/pauses.ts';
 import { type Registration, Secret } from '../../dispatcher/model/registration.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
@@ -198,6 +199,22 @@ export const backends: readonly BackendStatus[] = [
   },
 ];
 
+/** What the engine does with them. */
+function fixturePauses(ledger: Ledger): AdminListenerOptions['pausing'] {
+  const pauses = new Pauses(ledger);
+  return {
+    pause: (pause) => pauses.pause({ ...pause, sinceMs: NOW }),
+    resume: (registration) => pauses.resume(registration, NOW),
+    pauses: () => pauses.all(),
+  };
+}
+
+export const noPauses: AdminListenerOptions['pausing'] = {
+  pause: async (pause) => ({ ...pause, sinceMs: NOW }),
+  resume: async () => undefined,
+  pauses: () => [],
+};
+
 export const acmeLane = lane('lane0acme0000001', 'acme');
 export const globexLane = lane('lane0globex00001', 'globex');
 
@@ -225,6 +242,7 @@ export async function openFixture(change: Partial<AdminListenerOptions> = {}): P
     jobReason: async ({ laneKey, status }) =>
       laneKey === acmeLane.key && status === 'queued' ? 'acme has its 10 runners' : undefined,
     backends: () => backends,
+    pausing: fixturePauses(ledger),
     async resetBackends(name, backend) {
       const chosen = backends.filter((one) => one.registration === name && one.backend === (backend ?? one.backend));
       if (chosen.length === 0) return undefined;

@@ -5,7 +5,7 @@ import { createAdminListener } from '../../dispatcher/http/admin.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
-import { type Fixture, fact, openFixture, TOKEN } from './admin-fixture.ts';
+import { type Fixture, fact, noPauses, openFixture, TOKEN } from './admin-fixture.ts';
 
 /** Sends the bytes as they are: fetch corrects what must not be corrected here. */
 function raw(url: string, bytes: string): Promise<string> {
@@ -170,6 +170,7 @@ describe('admin listener', () => {
           forgetRunner: async () => undefined,
           backends: () => [],
           resetBackends: async () => undefined,
+          pausing: noPauses,
           readiness: async () => ({ ready: true, reasons: [] }),
           metrics: { expose: async () => ({ contentType: 'text/plain', text: '' }) },
         });

@@ -5,7 +5,7 @@ import { adminEndpoints } from '../../dispatcher/http/admin-routes.ts';
 import type { Endpoint } from '../../dispatcher/http/endpoint.ts';
 import { systemRandom } from '../../time/clock.ts';
 import { breaker, failure } from '../failures/examples.ts';
-import { acmeLane, backends, type Fixture, MINUTE, NOW, runner, TOKEN } from './admin-fixture.ts';
+import { acmeLane, backends, type Fixture, MINUTE, NOW, noPauses, runner, TOKEN } from './admin-fixture.ts';
 import { as, openTenants } from './tenants-fixture.ts';
 
 const operationSchema = z.looseObject({
@@ -38,6 +38,11 @@ const REQUESTS: Readonly<Record<string, readonly string[]>> = {
   '/api/runners/:name': ['/api/runners/shr-failed?output=true', '/api/runners/shr-old'],
   '/api/runners/:name/forget': ['/api/runners/shr-acme/forget'],
   '/api/explain': ['/api/explain?repository=acme/web&labels=acme-runner'],
+  '/api/pauses': ['/api/pauses'],
+  '/api/pause': ['/api/pause?reason=why'],
+  '/api/resume': ['/api/resume'],
+  '/api/registrations/:registration/pause': ['/api/registrations/acme/pause'],
+  '/api/registrations/:registration/resume': ['/api/registrations/acme/resume'],
   '/api/me': ['/api/me'],
   '/api/tokens': ['/api/tokens'],
   'POST /api/tokens': ['/api/tokens?name=ci&role=viewer'],
@@ -67,6 +72,7 @@ describe('the OpenAPI document', () => {
       forgetRunner: async () => undefined,
       backends: () => backends,
       resetBackends: async () => undefined,
+      pausing: noPauses,
     });
     document = documentSchema.parse(await (await fixture.ask('/api/openapi.json')).json());
   });

@@ -1,0 +1,86 @@
+import { expect } from 'chai';
+import { createCommand as pauseCommand } from '../../dispatcher/cli/pause.ts';
+import { createCommand as resumeCommand } from '../../dispatcher/cli/resume.ts';
+import { pausedSchema, pauseListSchema } from '../../dispatcher/http/admin-shapes.ts';
+import { run } from '../cli/admin-run.ts';
+import { type Fixture, TOKEN } from './admin-fixture.ts';
+import { as, issue, openTenants, problemOf } from './tenants-fixture.ts';
+
+describe('pauses over the admin API', () => {
+  let fixture: Fixture;
+  let tenant: string;
+  beforeEach(async () => {
+    fixture = await openTenants();
+    tenant = await issue(fixture.ledger, { name: 'ops-a', role: 'operator', tenants: ['team-a'] });
+  });
+  afterEach(() => fixture.close());
+
+  const post = async (path: string, token = TOKEN) =>
+    await fixture.ask(`/api/${path}`, { method: 'POST', ...as(token) });
+  const paused = async (token = TOKEN) =>
+    pauseListSchema
+      .parse(await (await fixture.ask('/api/pauses', as(token))).json())
+      .pauses.map(({ registration, by }) => [registration, by]);
+
+  it('are of a tenant’s own registrations, or of the platform', async () => {
+    await post('registrations/acme/pause?reason=maintenance', tenant);
+    await post('registrations/globex/pause');
+    expect(await paused(tenant)).to.deep.equal([['acme', 'ops-a']]);
+    await post('pause');
+    expect(await paused(tenant)).to.deep.equal([
+      ['acme', 'ops-a'],
+      [null, 'adminToken'],
+    ]);
+    for (const path of ['pause', 'resume']) expect((await post(path, tenant)).status).to.equal(403);
+    expect((await post('registrations/globex/resume', tenant)).status).to.equal(404);
+    expect((await post('registrations/globex/pause', tenant)).status).to.equal(404);
+    expect(await paused()).to.have.length(3);
+  });
+
+  it('of the platform are not taken back, nor replaced, by a tenant', async () => {
+    await post('registrations/acme/pause?reason=abuse');
+    const again = pausedSchema.parse(await (await post('registrations/acme/pause?reason=mine', tenant)).json());
+    expect(again.pause).to.include({ by: 'adminToken', reason: 'abuse', byPlatform: true });
+    const refused = await post('registrations/acme/resume', tenant);
+    expect([refused.status, (await problemOf(refused)).error]).to.deep.equal([409, 'the platform paused acme']);
+    expect(await paused()).to.deep.equal([['acme', 'adminToken']]);
+    const resumed = pausedSchema.parse(await (await post('registrations/acme/resume')).json());
+    expect(resumed).to.deep.include({ pause: null });
+    expect(await paused()).to.deep.equal([]);
+  });
+
+  it('are in the audit trail, with their reasons', async () => {
+    await post('registrations/acme/pause?reason=the%20registry%20moves', tenant);
+    const [entry] = await fixture.ledger.audits({ limit: 1 });
+    expect(entry).to.include({
+      action: 'pause',
+      actorName: 'ops-a',
+      subject: 'registration acme',
+      tenant: 'team-a',
+      status: 200,
+      outcome: 'the registry moves',
+    });
+  });
+
+  it('have reasons of one line', async () => {
+    expect((await post('pause?reason=a%0Ab')).status).to.equal(400);
+    expect((await post(`pause?reason=${'x'.repeat(201)}`)).status).to.equal(400);
+  });
+
+  it('are made, shown and ended by shr pause and shr resume', async () => {
+    const shr = async (command: typeof pauseCommand, ...args: readonly string[]) =>
+      await run(command, args, { SHR_ADMIN_URL: fixture.url });
+    expect((await shr(pauseCommand)).out).to.equal('Nothing is paused.\n');
+    expect((await shr(pauseCommand, 'acme', '--reason', 'the registry moves')).out).to.equal(
+      'acme: paused since 2026-03-04T12:00:00.000Z by adminToken. Jobs are taken in, and wait.\n',
+    );
+    expect((await shr(pauseCommand, '--all')).code).to.equal(0);
+    expect((await shr(pauseCommand)).out).to.match(
+      /acme +2026-03-04T12:00:00\.000Z +adminToken +the registry moves\nall /,
+    );
+    expect((await shr(resumeCommand, 'acme')).out).to.equal('acme: launches go on.\n');
+    expect((await shr(resumeCommand, 'acme')).out).to.equal('acme: nothing was paused.\n');
+    expect((await shr(resumeCommand)).err).to.match(/^shr: name one registration, or --all\n/);
+    expect((await shr(resumeCommand, '--all')).out).to.equal('All registrations: launches go on.\n');
+  });
+});

@@ -1,0 +1,120 @@
+/** Operators' pauses: the real engine on the real ledger, under a virtual clock. */
+import { expect } from 'chai';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { Pauses } from '../../dispatcher/lifecycle/pauses.ts';
+import { type EngineFixture, openEngineFixture, registration, told } from './engine-fixture.ts';
+
+const START = Date.UTC(2026, 10, 1, 8);
+const ops = { reason: 'the registry moves', by: 'ops', byPlatform: true };
+
+describe('a pause', () => {
+  let fixture: EngineFixture;
+  beforeEach(async () => {
+    fixture = await openEngineFixture({
+      startMs: START,
+      registrations: [registration('acme'), registration('other', { labels: ['other'] })],
+    });
+    await fixture.engine.start();
+    await fixture.advance(2_000);
+  });
+  afterEach(() => fixture.close());
+
+  /** A job that GitHub knows too. */
+  async function queue(jobId: number, labels = ['acme-runner']): Promise<void> {
+    const job = told(fixture, { jobId, labels });
+    fixture.jobs.set(`github.com/acme/web/${jobId}`, job);
+    await fixture.tell(job);
+    await fixture.advance(5_000);
+  }
+  const runners = async (name: string) =>
+    (await fixture.ledger.runners({ registrations: [name], limit: 100 }, 'reject')).length;
+  const reasonOf = async (jobId: number) => {
+    const job = await fixture.ledger.job(`github.com/acme/web/${jobId}`);
+    return job === undefined ? 'no job' : await fixture.engine.jobReason(job);
+  };
+
+  it('of a registration takes its jobs in, launches none until it resumes, and says so', async () => {
+    await fixture.engine.pause({ registration: 'acme', ...ops });
+    await queue(1);
+    await queue(2, ['other']);
+    expect([await runners('acme'), await runners('other')]).to.deep.equal([0, 1]);
+    await fixture.advance(600_000);
+    expect(await runners('acme')).to.equal(0);
+    const words =
+      'its registration is paused since 2026-11-01 08:00 UTC by ops (the registry moves): no runner is launched';
+    expect(await reasonOf(1)).to.equal(words);
+    const job = await fixture.ledger.job('github.com/acme/web/1');
+    expect(job).to.include({ admission: 'lane', status: 'queued' });
+    expect(await fixture.engine.laneReason(job?.laneKey ?? '')).to.equal(words);
+
+    expect(await fixture.engine.resume('acme')).to.deep.include({ registration: 'acme', by: 'ops' });
+    await fixture.advance(5_000);
+    expect(await runners('acme')).to.equal(1);
+    expect(await reasonOf(1)).to.not.include('paused');
+    expect(await fixture.engine.resume('acme')).to.equal(undefined);
+  });
+
+  it('of all registrations stays when a single one resumes', async () => {
+    await fixture.engine.pause({ registration: null, ...ops, reason: null });
+    await fixture.engine.pause({ registration: 'acme', ...ops });
+    await queue(1);
+    await queue(2, ['other']);
+    await fixture.engine.resume('acme');
+    await fixture.advance(5_000);
+    expect([await runners('acme'), await runners('other')]).to.deep.equal([0, 0]);
+    expect(await reasonOf(2)).to.equal(
+      'all registrations are paused since 2026-11-01 08:00 UTC by ops: no runner is launched',
+    );
+    await fixture.engine.resume(null);
+    await fixture.advance(5_000);
+    expect([await runners('acme'), await runners('other')]).to.deep.equal([1, 1]);
+  });
+});
+
+describe('the pauses in the ledger', () => {
+  const pause = { registration: 'acme', ...ops, sinceMs: 1 };
+
+  it('outlive the process', async () => {
+    const ledger = await openSqliteLedger({ path: ':memory:', now: () => 1 });
+    try {
+      await new Pauses(ledger).pause(pause);
+      const next = new Pauses(ledger);
+      await next.load();
+      expect(next.of('acme')).to.deep.equal(pause);
+      expect(next.of('other')).to.equal(undefined);
+      await next.resume('acme', 2);
+      const third = new Pauses(ledger);
+      await third.load();
+      expect(third.all()).to.deep.equal([]);
+    } finally {
+      await ledger.close();
+    }
+  });
+
+  it('do not hold where they could not be written, and do not end there either', async () => {
+    let fails = true;
+    const pauses = new Pauses({
+      cursor: async () => undefined,
+      putCursor: async () => {
+        if (fails) throw new Error('full');
+      },
+      persist: async () => {},
+    });
+    expect(await pauses.pause(pause).catch(() => 'failed')).to.equal('failed');
+    expect(pauses.of('acme')).to.equal(undefined);
+    fails = false;
+    await pauses.pause(pause);
+    fails = true;
+    expect(await pauses.resume('acme', 2).catch(() => 'failed')).to.equal('failed');
+    expect(pauses.of('acme')).to.deep.equal(pause);
+  });
+
+  it('stop the start where they cannot be read: what is paused is not launched', async () => {
+    const pauses = new Pauses({ cursor: async () => '[{', putCursor: async () => {}, persist: async () => {} });
+    const failed = await pauses.load().then(
+      () => 'loaded',
+      (error: unknown) => String(error),
+    );
+    expect(failed).to.include('delete it');
+  });
+});
