@@ -55,7 +55,10 @@ describe('shr', () => {
   for (const [call, words] of [
     [['jobs', '--status', 'foo'], /Allowed choices are queued, waiting, pending, requested, in_progress, completed\./],
     [['jobs', '--admission', 'foo'], /Allowed choices are pending, lane, refused, not-ours, expired\./],
-    [['runners', '--state', 'busy,foo'], /'foo' is not a state\. Allowed are creating, starting, online, busy, /],
+    [
+      ['runners', '--state', 'busy,foo'],
+      /'foo' is not a state\. Allowed are creating, parked, starting, online, busy, /,
+    ],
   ] as const) {
     it(`knows before it asks a dispatcher that there is no ${call.join(' ')}`, async () => {
       const { code, error } = await run(call);
