@@ -288,9 +288,12 @@ export class Invariants implements GithubWitness, ProviderWitness {
     return cap.of === '' && !isWithin(other, whose ?? '');
   }
 
-  /** Its row was lost with the power: it counts once a listing has shown it. */
-  #wasForgotten({ tags }: WorldInstance, powerLostAtMs: number): boolean {
-    const unsynced = tags.createdAtMs <= powerLostAtMs && powerLostAtMs - tags.createdAtMs <= UNSYNCED_MS;
+  /**
+   * Its row was lost with the power, or what the row said of the call that was about to leave: it counts once a listing
+   * has shown it. The call left before it was created, which may be after the power was lost.
+   */
+  #wasForgotten({ createdAtMs, tags }: WorldInstance, powerLostAtMs: number): boolean {
+    const unsynced = tags.createdAtMs <= powerLostAtMs && powerLostAtMs - createdAtMs <= UNSYNCED_MS;
     return unsynced && this.nowMs - powerLostAtMs <= UNLISTED_MS;
   }
 
