@@ -92,11 +92,14 @@ export async function readExportedPlatform(
       { name: key, kind, region, maxRunners, options: undefined },
     ]),
   );
-  const tenants = readTenants(reading, { credentials, backends })?.map((entry) => atHome(entry, exported.places));
+  const publicUrl = exported.callbacks ? 'https://the-dispatcher.invalid' : undefined;
+  const tenants = readTenants(reading, { credentials, backends, callbackUrl: publicUrl })?.map((entry) =>
+    atHome(entry, exported.places),
+  );
   const platform: Platform = {
     config: undefined,
     complete: reading.problemCount === 0,
-    publicUrl: exported.callbacks ? 'https://the-dispatcher.invalid' : undefined,
+    publicUrl,
     tenants,
     credentials,
     backends,

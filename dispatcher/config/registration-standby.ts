@@ -19,7 +19,7 @@ export async function readStandby(
 ): Promise<Pick<Registration, 'standby'>> {
   const files = reading.section(['standby'], registrationFile.shape.standby);
   if (files === undefined) return {};
-  if (platform.config !== undefined && platform.config.publicListen.url === undefined) {
+  if (platform.complete && platform.publicUrl === undefined) {
     reading.problem(
       ['standby'],
       'its containers cannot ask for a job: dispatcher.yaml does not say where they reach the dispatcher',

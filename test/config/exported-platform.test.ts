@@ -30,6 +30,7 @@ const tenant = fc.record({
   credentials: list('token', 'app', 'ghes'),
   backends: list('engine', 'cloud'),
   backendKinds: list('docker', 'eci', 'packaged'),
+  requireHook: mostly(undefined, some(true, false)),
   limits: maybe(
     fc.record({
       maxRegistrations: maybe(some(1, 2)),
@@ -99,6 +100,7 @@ const registration = fc
     priority: maybe(some(3, 9)),
     runnerGroup: mostly(undefined, some('Default', 'Big')),
     requireHook: mostly(undefined, fc.boolean()),
+    standby: mostly(undefined, some([{ size: 1 }], [{ size: 99, labels: ['cpu-99'] }])),
     credentials: mostly(
       { token: '${env:TENANT_A_TOKEN}' },
       some(
