@@ -1,5 +1,5 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -26,5 +26,13 @@ describe('the pages that code names', () => {
           .map(([target]) => `${file}: ${target}`),
       );
     expect(broken).to.deep.equal([]);
+  });
+});
+
+describe('the decisions', () => {
+  it('have each a number of its own', () => {
+    const numbers = globSync('docs/decisions/[0-9]*.md', { cwd: ROOT }).map((page) => basename(page).slice(0, 4));
+    expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).to.deep.equal([]);
+    expect(numbers).to.not.be.empty;
   });
 });
