@@ -271,7 +271,7 @@ describe('shr jobs and shr lanes', () => {
       expect(code).to.equal(1);
       expect(err).to.equal(
         'shr: the dispatcher wants a token\n' +
-          '     Set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.\n',
+          '     Use `shr login`, set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.\n',
       );
     });
 

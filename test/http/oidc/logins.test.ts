@@ -105,22 +105,22 @@ describe('people log in', () => {
 
   describe('the answer of the issuer is not believed', () => {
     for (const [what, claims] of [
-      ['of another issuer', { iss: 'https://elsewhere.example' }],
-      ['for another client', { aud: 'another' }],
-      ['for several clients without saying which', { aud: ['shr', 'another'] }],
-      ['that was made for another client, beside ours', { aud: ['shr', 'another'], azp: 'another' }],
-      ['that was made for another client, although it is for ours', { azp: 'another' }],
-      ['with the nonce of another login', { nonce: 'another' }],
-      ['without a nonce', { nonce: undefined }],
-      ['that has expired', { exp: Math.floor(Date.now() / 1000) - 300 }],
-      ['that expired within the tolerance', { exp: Math.floor(Date.now() / 1000) - 5 }],
-      ['that is not valid yet', { nbf: Math.floor(Date.now() / 1000) + 300 }],
-      ['without an account', { sub: undefined }],
-      ['without an end', { exp: undefined }],
+      ['of another issuer', () => ({ iss: 'https://elsewhere.example' })],
+      ['for another client', () => ({ aud: 'another' })],
+      ['for several clients without saying which', () => ({ aud: ['shr', 'another'] })],
+      ['that was made for another client, beside ours', () => ({ aud: ['shr', 'another'], azp: 'another' })],
+      ['that was made for another client, although it is for ours', () => ({ azp: 'another' })],
+      ['with the nonce of another login', () => ({ nonce: 'another' })],
+      ['without a nonce', () => ({ nonce: undefined })],
+      ['that has expired', () => ({ exp: Math.floor(Date.now() / 1000) - 300 })],
+      ['that expired within the tolerance', () => ({ exp: Math.floor(Date.now() / 1000) - 5 })],
+      ['that is not valid yet', () => ({ nbf: Math.floor(Date.now() / 1000) + 300 })],
+      ['without an account', () => ({ sub: undefined })],
+      ['without an end', () => ({ exp: undefined })],
     ] as const) {
       it(`with a token ${what}`, async () => {
         const browser = await open();
-        fixture.issuer.faults = { claims };
+        fixture.issuer.faults = { claims: claims() };
         expect((await browser.login()).status).to.equal(403);
         expect(browser.cookies.size).to.equal(0);
         fixture.issuer.faults = {};
