@@ -72,7 +72,8 @@ export class Permits {
     for (const name of needy) {
       const { leaving, registration } = this.#options.tenants.get(name) ?? {};
       const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
-      if (registration === undefined || leaving !== undefined || room <= 0 || total <= 0) continue;
+      if (registration === undefined || room <= 0 || total <= 0) continue;
+      if (leaving !== undefined) continue;
       if (await this.maintenance.holds(name)) continue;
       byRegistration.set(name, Math.min(room, this.rate.ofRegistration(registration)));
       byLine.set(lineOf(name), Math.min(this.#places.freeOf(lineOf(name)), this.rate.ofTenant(registration)));
