@@ -92,6 +92,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
   #ledgerLostAtMs: number | undefined;
   readonly #powerLostAtMs: number[] = [];
   readonly #overdue = new Set<WorldInstance>();
+  /** Of containers that were started ahead: what the labels of their registration say, by name. */
+  readonly #limitsAhead = new Map<string, number>();
   /** That were alive when a stop reached them. */
   readonly #stopped = new Set<string>();
   readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
@@ -313,8 +315,9 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (this.nowMs - lostAtMs > MAX_STOP_MS) this.#stopped.add(instance.name);
     if (job === undefined) return;
     const nowMs = this.#options.now();
-    const limitMs = job.plan.timeLimitMs;
     const { handedOverAtMs } = instance;
+    // Of one that was started ahead its tags do not tell: it holds for whichever job it got.
+    const limitMs = job.plan.timeLimitMs ?? this.#limitsAhead.get(instance.name);
     const limitSinceMs = handedOverAtMs === undefined ? job.startedAtMs : handedOverAtMs - HAND_OVER_MS;
     const overLimit = limitMs !== undefined && limitSinceMs !== null && nowMs - limitSinceMs >= limitMs;
     if (overLimit || nowMs >= instance.tags.deadlineAtMs) return;
@@ -330,6 +333,10 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (this.#handedOver.has(name)) this.violate(rule, `${name} was handed a second JIT configuration`, [name]);
     this.#handedOver.add(name);
     const registered = this.#options.registeredFor(jit);
+    const minutes = registered?.labels
+      .map((label) => /^timeout-(\d+)m$/i.exec(label)?.[1])
+      .find((text) => text !== undefined);
+    if (minutes !== undefined) this.#limitsAhead.set(name, Number(minutes) * 60_000);
     const [whose] = instance.backend.split('/');
     if (registered?.name === name && registered.labels.some((label) => label.toLowerCase() === `${whose}-runner`))
       return;
