@@ -353,6 +353,15 @@ async function platformOf(shared: Shared, dispatcher: 'required' | 'optional', f
   }
   const own = memory?.versionsOf([shared.sources.dispatcherFile]);
   const { platform, files } = await readPlatform(shared, dispatcher, found);
+  const former = memory?.goodPlatform?.tenants ?? [];
+  if (former.length > 0 && platform.config !== undefined && (platform.tenants ?? []).length === 0) {
+    // Without tenants every registration is the platform's own, and may refer to its secrets: a slip must not do that.
+    found.file(
+      shared.sources.dispatcherFile,
+      'no tenants are left in `tenants`: those that were there stay in force, with the rest of the file as it was',
+      'Put it back; or, if there are to be no tenants any more, restart the dispatcher.',
+    );
+  }
   const good = found.problems.length > 0 || platform.config === undefined ? memory?.goodPlatform : undefined;
   const read = { platform: good ?? platform, problems: [...found.problems], notes: [...found.notes] };
   if (memory !== undefined && own !== undefined) {

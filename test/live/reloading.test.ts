@@ -192,6 +192,33 @@ ${entries.join('\n')}
         .replace('env:GITHUB_TOKEN', 'env:TENANT_ACME_TOKEN')
         .replace('organization: acme', `organization: ${owner}\nlabels: [${label}]`);
 
+    for (const [how, without] of [
+      ['gone', dispatcherYaml],
+      ['empty', `${dispatcherYaml}tenants: {}\n`],
+    ] as const) {
+      it(`does not believe that there are no tenants any more where the section is ${how}, whoever asks`, async () => {
+        const walled = granted(acme('limits: { maxRunners: 20 }'));
+        await start({ 'dispatcher.yaml': walled, 'registrations/acme.yaml': file('acme') });
+        files.write('dispatcher.yaml', `${without}limits: { maxRunners: 7 }\n`);
+        const reaching = file('acme').replace('env:TENANT_ACME_TOKEN', 'env:ADMIN_TOKEN');
+        files.write('registrations/acme.yaml', reaching);
+        const told = [
+          'no tenants are left in `tenants`: those that were there stay in force, with the rest of the file as it was',
+        ];
+        for (const ask of [() => clock.advance(2_000), () => reloading.now()]) {
+          await ask();
+          expect(problems()).to.deep.equal(told);
+          expect(applied.at(-1)?.dispatcher.tenants).to.have.length(1);
+          expect(applied.at(-1)?.dispatcher.maxRunners).to.equal(1000);
+          expect(shown()).to.deep.equal({ kept: ['acme'], quarantined: [] });
+          expect(applied.at(-1)?.registrations[0]?.grant?.tenant).to.equal('acme');
+        }
+        files.write('dispatcher.yaml', walled);
+        await clock.advance(2_000);
+        expect(problems()).to.deep.equal([]);
+      });
+    }
+
     it('keeps no version that asks for more than is granted now', async () => {
       const wide = granted(acme('limits: { maxRunners: 20 }'));
       await start({ 'dispatcher.yaml': wide, 'registrations/acme.yaml': `${file('acme')}maxRunners: 20\n` });

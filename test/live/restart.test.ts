@@ -49,7 +49,13 @@ describe('a configuration that was reloaded', () => {
         const loaded = await loadConfiguration({ ...edited.sources, memory: edited.live.memory });
         if (!loaded.ok) throw new Error('it is right');
         let before: Configuration = loaded.configuration;
+        let hasTenants = false;
         for (const { name, text } of edits) {
+          if (name === 'dispatcher.yaml') {
+            // That there are none any more takes a restart: see reloading.test.ts.
+            if (hasTenants && text === dispatcherYaml) continue;
+            hasTenants = text !== dispatcherYaml;
+          }
           edited.write(name, text);
           await edited.live.stamps.look();
           await edited.live.stamps.look();
