@@ -217,6 +217,58 @@ describe('the workflows of registrations', function () {
       expect(before.outcome, before.log).to.equal('success');
     });
 
+    it('holds it to the platform.json of the base where the pull request adds a dispatcher.yaml', async () => {
+      const granted = {
+        ...{ hosts: ['github.com'], owners: ['acme'], labels: ['*'], runnerGroups: ['Default'] },
+        ...{ backends: ['engine'], powers: { images: ['acme/*'] } },
+      };
+      const platform = JSON.stringify({
+        ...{ version: 1, tenants: { acme: granted }, places: {}, credentials: {}, webhooks: [], sealing: [] },
+        ...{ backends: { engine: { kind: 'docker' } }, callbacks: false, unsafeProcessBackend: false },
+      });
+      const base = await commit({
+        'platform.json': platform,
+        'registrations/acme.yaml': registration({ backends: [{ use: 'engine' }] }),
+      });
+      const head = await commit({
+        'dispatcher.yaml': stringify({ id: 'shr', adminToken: '${env:ADMIN_TOKEN}' }),
+        'registrations/acme.yaml': registration({ organization: 'bank' }),
+      });
+      const { outcome, log, summary } = await validate(base, head);
+      expect(outcome).to.equal('failure');
+      expect(log).to.match(/^::error file=registrations\/acme\.yaml,line=1,col=15,title=organization::/m);
+      expect(summary).to.include('dispatcher.yaml changes: it is not checked here');
+    });
+
+    it('holds it to the dispatcher.yaml of the base, and takes none that the pull request brings', async () => {
+      const dispatcher = (owners: readonly string[]) => {
+        const granted = { hosts: ['github.com'], owners, labels: ['*'], runnerGroups: ['Default'] };
+        return stringify({
+          ...{ id: 'shr', adminToken: '${env:ADMIN_TOKEN}', backends: { engine: { kind: 'docker' } } },
+          tenants: { acme: { ...granted, backends: ['engine'], powers: { images: ['acme/*'] } } },
+        });
+      };
+      const shared = { backends: [{ use: 'engine' }] };
+      const empty = await commit({ 'registrations/acme.yaml': registration() });
+      const base = await commit({
+        'dispatcher.yaml': dispatcher(['acme']),
+        'registrations/acme.yaml': registration(shared),
+      });
+      const head = await commit({
+        'dispatcher.yaml': dispatcher(['acme', 'bank']),
+        'registrations/acme.yaml': registration({ ...shared, organization: 'bank' }),
+      });
+      const widened = await validate(base, head);
+      expect(widened.outcome, widened.log).to.equal('failure');
+      expect(widened.log).to.match(/^::error file=registrations\/acme\.yaml,line=1,col=15,title=organization::/m);
+      const before = await validate(base, base);
+      expect(before.outcome, before.log).to.equal('success');
+      expect(before.summary).to.not.include('dispatcher.yaml changes');
+      await commit({ 'dispatcher.yaml': 'no: such key\n', 'registrations/acme.yaml': registration() });
+      const added = await validate(empty, (await git('rev-parse', 'HEAD')).stdout.trim());
+      expect(added.outcome, added.log).to.equal('success');
+    });
+
     it('is not led astray by names and contents of files', async () => {
       const base = await commit({ 'registrations/acme.yaml': registration() });
       const head = await commit({
