@@ -323,6 +323,17 @@ describe('shr validate', () => {
       );
     });
 
+    it('tells which tenant is granted nothing any more', async () => {
+      const granted = { hosts: ['github.com'], owners: ['acme'], labels: ['*'], backends: ['engine'] };
+      const platform = (tenants: object): string =>
+        stringify({ id: 'shr', adminToken: '${env:ADMIN}', backends: { engine: { kind: 'docker' } }, tenants });
+      await write('base/dispatcher.yaml', platform({ acme: granted, web: { ...granted, limits: { maxRunners: 7 } } }));
+      await write('head/dispatcher.yaml', platform({ acme: granted }));
+      const { out } = await compare();
+      expect(out).to.match(/\n {2}tenant web is removed\n(?: {4}.*\n)* {4}limits\.maxRunners: − 7\n/);
+      expect(out).to.not.include('tenant acme');
+    });
+
     it('says that options are others, and shows neither', async () => {
       const backend = (host: string) => registration({ backends: [{ kind: 'docker', options: { host, port: 2376 } }] });
       await write('base/registrations/acme.yaml', backend('one.example'));

@@ -60,7 +60,10 @@ export function changesBetween(before: State, after: State): Changes {
     if (unread.has(name)) return [];
     const known = new Set(one === undefined ? [] : earlier.of(one).map(keyOf));
     const overlaps = other === undefined ? [] : later.of(other).filter((overlap) => !known.has(keyOf(overlap)));
-    const change = changeOf(name, one && factsOf(one), other && factsOf(other));
+    const all = changeOf(name, one && factsOf(one), other && factsOf(other));
+    // Of a removed one only whose jobs are not served any more.
+    const fields = all.kind === 'removed' ? all.fields.filter(({ field }) => field === 'claims') : all.fields;
+    const change = { ...all, fields };
     if (change.fields.length === 0 && overlaps.length === 0) return [];
     return [{ ...change, tenant: (other ?? one)?.grant?.tenant, overlaps: overlaps.slice(0, MAX_OVERLAPS) }];
   });
@@ -71,7 +74,7 @@ function grantChanges(before: State, after: State): readonly Change[] {
   const [old, now] = [grantsOf(before), grantsOf(after)];
   return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((tenant) => {
     const change = changeOf(tenant, old.get(tenant), now.get(tenant));
-    return change.fields.length === 0 ? [] : [change];
+    return change.kind === 'changed' && change.fields.length === 0 ? [] : [change];
   });
 }
 
@@ -86,9 +89,7 @@ function grantsOf({ platform }: State): ReadonlyMap<string, Facts> {
 
 function changeOf(name: string, before: Facts | undefined, after: Facts | undefined): Change {
   const kind = before === undefined ? 'new' : after === undefined ? 'removed' : 'changed';
-  // Of a removed one only whose jobs are not served any more.
-  const keys = kind === 'removed' ? ['claims'] : new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])]);
-  const fields = [...keys].flatMap((field) => {
+  const fields = [...new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])])].flatMap((field) => {
     const change = fieldChange(field, before?.get(field), after?.get(field));
     return change === undefined ? [] : [change];
   });
