@@ -168,9 +168,13 @@ describe('the workflow that rebuilds the runner image', () => {
       /^make image TAG=ghcr\.io\/acme\/runner:2\.339\.0-slim-(x86_64|aarch64) PUSH=1 BASE=ubuntu:24\.04 TARGET=slim\n$/,
     );
     await rm(join(folder, 'calls'));
-    const joined = await run('index', 'One name for all architectures', {
-      DOCKER: 'case "$*" in *-aarch64) [ "$1" != manifest ] || exit 1 ;; esac',
+    const without = (words: string) => ({
+      DOCKER: `case "$*" in *-aarch64) [ "$1" != manifest ] || { echo "${words}" >&2; exit 1; } ;; esac`,
     });
+    const unanswered = await run('index', 'One name for all architectures', without('503 Service Unavailable'));
+    expect(unanswered.code).to.equal(1);
+    expect(unanswered.calls).to.not.include('imagetools');
+    const joined = await run('index', 'One name for all architectures', without('no such manifest: x'));
     expect(joined.calls.split('\n').at(-2)).to.equal(
       'buildx imagetools create --tag ghcr.io/acme/runner:2.339.0-slim ghcr.io/acme/runner:2.339.0-slim-x86_64',
     );
