@@ -31,7 +31,7 @@ export interface RunnerContext {
   tell(runner: string, event: RunnerEvent): Promise<RunnerRow | undefined>;
 }
 
-export interface RunnerContextOptions extends Pick<EngineOptions, 'clock' | 'log' | 'tenants'> {
+export interface RunnerContextOptions extends Pick<EngineOptions, 'clock' | 'incarnation' | 'log' | 'tenants'> {
   readonly ledger: Pick<Ledger, 'stepRunner'>;
   readonly metrics: Pick<LifecycleMetrics, 'tornDown'>;
 }
@@ -52,7 +52,7 @@ export function createRunnerContext(
     readonly ledgerFailed: (error: unknown) => boolean;
   },
 ): RunnerContext {
-  const { clock, ledger, log, metrics, tenants } = options;
+  const { clock, incarnation, ledger, log, metrics, tenants } = options;
   const starts = new RatedLog({ log, clock, lines: 10, spanMs: MINUTE });
 
   function contextOf(runner: RunnerRow): MachineContext {
@@ -64,6 +64,7 @@ export function createRunnerContext(
       launchTimeoutMs: timeouts.launchMs,
       idleTimeoutMs: timeouts.idleMs,
       stockPatienceMs: backend?.stockPatienceMs ?? STOCK_PATIENCE_MS,
+      isInherited: runner.incarnation !== incarnation,
     };
   }
 

@@ -102,6 +102,7 @@ export interface FixtureOptions {
   readonly registrations: readonly Registration[];
   readonly ledgerPath?: string;
   readonly startMs?: number;
+  readonly incarnation?: string;
   /** The ledger as the engine sees it, made from the real one. */
   readonly through?: (ledger: Ledger) => Ledger;
   /** Default 100 runners. */
@@ -246,7 +247,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
   let admit = createAdmit(options.registrations);
   const engine = createEngine({
     dispatcherId: DISPATCHER,
-    incarnation: 'here',
+    incarnation: options.incarnation ?? 'here',
     ledger: options.through?.(ledger) ?? ledger,
     clock,
     random: new Stream(1, 'engine').next,

@@ -374,6 +374,7 @@ describe('standby', () => {
           await open({
             ledgerPath,
             startMs,
+            incarnation: 'next',
             ...options,
             provider: (_backend, honest) => ({
               launch: (request) => {
@@ -409,10 +410,21 @@ describe('standby', () => {
         registrations: [acme({ defaults: { image: 'registry.example/runner:2' } })],
       });
       await start();
-      await fixture.advance(MINUTE);
+      await fixture.advance(3 * MINUTE);
       expect(await reasons(name)).to.include('its pool is not configured any more');
       expect((await row(name))?.state).to.equal('gone');
       expect(launched.map(({ shape }) => shape.image)).to.deep.equal(['registry.example/runner:2']);
+    });
+
+    it('does not stop one that an older ledger takes for parked while it runs a job', async () => {
+      const [name, start] = await reopen({
+        registrations: [acme({ defaults: { image: 'registry.example/runner:2' } })],
+      });
+      await start();
+      fixture.runners.set(name, { id: 77, name, scope: 'orgs/acme', online: true, busy: true });
+      await fixture.advance(HOUR);
+      expect(await row(name)).to.include({ state: 'busy', githubRunnerId: 77 });
+      expect(fixture.calls).not.to.include(`stop ${name}`);
     });
   });
 });

@@ -89,6 +89,8 @@ export interface MachineContext {
   /** How long it may wait for its backend's stock before another backend gets the job. */
   readonly stockPatienceMs: number;
   readonly idleTimeoutMs: number;
+  /** An earlier incarnation made its row, which may be of an older copy of the ledger: what it lacks may have happened. */
+  readonly isInherited?: boolean;
 }
 
 /** `read`: the jobs to read at GitHub before what was said can be believed, or because something proves it wrong. */

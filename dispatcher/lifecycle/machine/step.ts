@@ -95,7 +95,9 @@ export function drainNow(
   patch: RunnerPatch,
   failure: Failure | null = patch.failure ?? null,
 ): Answer {
-  const unknown = (runner.state === 'creating' || runner.state === 'parked') && neverRegistered(runner);
+  const isAhead = (runner.state === 'creating' || runner.state === 'parked') && neverRegistered(runner);
+  // GitHub is asked where an older ledger may have forgotten that it was given a job.
+  const unknown = isAhead && context.isInherited !== true;
   const known = unknown ? { deregisteredAtMs: context.nowMs } : {};
   return saying(failure, move(runner, 'draining', reason, context, { ...known, ...patch, drainReason: reason }));
 }
