@@ -225,6 +225,7 @@ class LoopingEngine implements Engine {
       ...{ clock, maxLaunches, maxRunners: options.maxRunners, tenants },
       ...{ context, ledger, board, backends, places: launchPlaces, launches: this.#launches, handOver, pools },
       maintenance: permits.maintenance,
+      rate: permits.rate,
     });
     this.#visits = new VisitLoop({
       ...{ clock, incarnation, log, metrics, tenants, ...absence },

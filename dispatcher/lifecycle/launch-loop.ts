@@ -122,10 +122,10 @@ export class LaunchLoop {
    * counted, and has seen to it that there is room.
    */
   async launchAhead(pool: Pool, backends: readonly string[]): Promise<boolean> {
-    const { backends: places, clock, context, dispatcherId, ledger, random } = this.#options;
+    const { backends: places, clock, context, dispatcherId, ledger, permits, random } = this.#options;
     const { lane, maxAgeMs } = pool;
     const tenant = this.#tenant(lane.registration);
-    if (tenant === undefined || !context.working()) return false;
+    if (tenant === undefined || !context.working() || permits.rate.roomOf(tenant.registration) <= 0) return false;
     const now = clock.now();
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = places.claim(lane, backends, name);
@@ -150,11 +150,12 @@ export class LaunchLoop {
    * Returns how many.
    */
   async #claimParked(): Promise<number> {
-    const { board, holds, places, pools } = this.#options;
+    const { board, holds, permits, places, pools } = this.#options;
     let claimed = 0;
     for (const registration of board.registrationsInNeed()) {
       const own = pools.of(registration);
       if (own.length === 0 || this.#tenant(registration) === undefined) continue;
+      if (permits.maintenance.isPaused(registration)) continue;
       const ready = await this.#ready(own);
       const free = () => Math.min(places.free(), places.freeOf(places.lineOf(registration)));
       for (const { lane, need } of [...board.lanesInNeed(registration)]) {
@@ -338,7 +339,8 @@ export class LaunchLoop {
     const { board, permits, places } = this.#options;
     board.mark(launch.lane.key);
     places.take(launch.runner, launch.lane.registration);
-    permits.rate.recordLaunch(launch.lane.registration);
+    // A parked container was counted when it was launched.
+    if (work === launchRunner) permits.rate.recordLaunch(launch.lane.registration);
     this.#launches.set(launch.runner, this.#launch(tenant, launch, work));
   }
 

@@ -36,6 +36,11 @@ export class LaunchRate {
     return this.#roomOf(tenantLimit(registration));
   }
 
+  /** The lesser of both. Remembers it if it must wait. */
+  roomOf(registration: Registration): number {
+    return Math.min(this.ofRegistration(registration), this.ofTenant(registration));
+  }
+
   recordLaunch(name: string): void {
     const registration = this.#options.tenants.get(name)?.registration;
     if (registration === undefined) return;

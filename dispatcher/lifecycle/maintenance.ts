@@ -23,9 +23,14 @@ export class Maintenance {
     this.#tenants = tenants;
   }
 
+  /** An operator's pause keeps what waits for a job from it, too; a window does not. */
+  isPaused(registration: string): boolean {
+    return this.#pauses?.of(registration) !== undefined;
+  }
+
   /** When the last of the windows that are open now ends; undefined: none is. A pause has no end that is known. */
   async untilMs(registration: string): Promise<number | undefined> {
-    if (this.#pauses?.of(registration) !== undefined) return Number.POSITIVE_INFINITY;
+    if (this.isPaused(registration)) return Number.POSITIVE_INFINITY;
     const configured = this.#tenants.get(registration)?.registration.maintenance;
     if (configured === undefined) return undefined;
     this.#windows ??= RecurringWindows.load();

@@ -207,6 +207,40 @@ describe('standby', () => {
     expect(registered.map(({ scope }) => scope)).to.deep.equal([{ kind: 'organization', organization: 'globex' }]);
   });
 
+  it('gives no job one while its registration is paused', async () => {
+    await open();
+    const { asked } = await readyOne();
+    await fixture.engine.pause({ registration: null, reason: null, by: 'ops', byPlatform: true });
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await fixture.advance(5_000);
+    expect(asked.answer).to.equal(undefined);
+    expect(registered).to.deep.equal([]);
+    await fixture.engine.resume(null);
+    await fixture.advance(1_000);
+    expect(asked.answer?.kind).to.equal('jit');
+  });
+
+  it('launches ahead of jobs within the rate, which a job with a container of a pool does not use again', async () => {
+    await open({
+      registrations: [acme({ maxLaunchesPerMinute: 2, standby: [{ labels: [], size: 10, maxAgeMs: HOUR }] })],
+    });
+    await fixture.advance(20_000);
+    expect(launched).to.have.length(2);
+    const first = asks(nameOf(0));
+    const second = asks(nameOf(1));
+    await fixture.advance(100);
+    await fixture.tell(told(fixture, { jobId: 1 }), told(fixture, { jobId: 2 }));
+    await fixture.advance(1_000);
+    expect([first.answer?.kind, second.answer?.kind]).to.deep.equal(['jit', 'jit']);
+    await fixture.tell(told(fixture, { jobId: 3, labels: ['acme-runner', 'cpu-4'] }));
+    await fixture.advance(MINUTE - 15_000);
+    expect(launched, 'in the next minute').to.have.length(4);
+    expect(
+      registered.map(({ labels }) => labels.at(-1)),
+      'the job comes first',
+    ).to.include('cpu-4');
+  });
+
   it('makes room where a cap keeps a job waiting that it cannot serve', async () => {
     await open({ registrations: [acme({ maxRunners: 1 })] });
     const { name } = await readyOne();

@@ -5,6 +5,7 @@ import type { Backends } from '../backends.ts';
 import type { Board } from '../board.ts';
 import type { LaunchLoop } from '../launch-loop.ts';
 import type { LaunchPlaces } from '../launch-places.ts';
+import type { LaunchRate } from '../launch-rate.ts';
 import type { Maintenance } from '../maintenance.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
@@ -26,7 +27,8 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly launches: Pick<LaunchLoop, 'launchAhead'>;
   readonly handOver: HandOver;
   readonly pools: Pools;
-  readonly maintenance: Pick<Maintenance, 'untilMs'>;
+  readonly maintenance: Pick<Maintenance, 'isPaused' | 'untilMs'>;
+  readonly rate: Pick<LaunchRate, 'roomOf'>;
 }
 
 export class StandbyLoop {
@@ -106,6 +108,14 @@ export class StandbyLoop {
     context.wake();
   }
 
+  /** At its rate, or in a window, it launches nothing. */
+  async #mayLaunch(registration: string): Promise<boolean> {
+    const { maintenance, rate, tenants } = this.#options;
+    const configured = tenants.get(registration)?.registration;
+    if (configured === undefined || (await maintenance.untilMs(registration)) !== undefined) return false;
+    return rate.roomOf(configured) > 0;
+  }
+
   #poolOf(registration: string, key: string): Pool | undefined {
     return this.#options.pools.of(registration).find(({ lane }) => lane.key === key);
   }
@@ -121,12 +131,12 @@ export class StandbyLoop {
   }
 
   async #fill(nowMs: number): Promise<void> {
-    const { backends, launches, ledger, maintenance, places, pools } = this.#options;
+    const { backends, launches, ledger, places, pools } = this.#options;
     const byKey = new Map<string, Pool>();
     const facts: PoolFacts[] = [];
     let booting = 0;
     for (const [registration, own] of pools.all()) {
-      const isClosed = (await maintenance.untilMs(registration)) !== undefined;
+      const mayLaunch = await this.#mayLaunch(registration);
       for (const pool of own) {
         const { lane } = pool;
         byKey.set(lane.key, pool);
@@ -135,7 +145,7 @@ export class StandbyLoop {
         const { open } = backends.usable(lane);
         facts.push({
           ...{ registration, key: lane.key, size: await pool.size(nowMs), runners: runners.toSorted(keptFirst) },
-          backends: isClosed ? [] : open.filter((backend) => backends.launchRoom(registration, backend) > 0),
+          backends: mayLaunch ? open.filter((backend) => backends.launchRoom(registration, backend) > 0) : [],
         });
       }
     }
