@@ -13,16 +13,19 @@ import { cursorOf, placeOf } from './page.ts';
 import { seenNames } from './seen-names.ts';
 import type { Sight } from './sight.ts';
 import { readable, refuseUnreadable } from './unreadable.ts';
-import { toldText } from './withheld.ts';
+import { askedOnce, toldText } from './withheld.ts';
+
+type Backends = AdminSources['backends'];
 
 export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
   const { ledger } = sources;
+  const onceBackends = () => askedOnce(() => sources.backends());
 
-  async function reasonFor(job: JobRow, sight: Sight): Promise<string | undefined> {
-    return toldText(sight, job.registration, await sources.jobReason(job), sources.backends());
+  async function reasonFor(job: JobRow, sight: Sight, backends: Backends): Promise<string | undefined> {
+    return toldText(sight, job.registration, await sources.jobReason(job), backends);
   }
 
-  async function answerFor(job: JobRow | undefined, asked: string, sight: Sight) {
+  async function answerFor(job: JobRow | undefined, asked: string, sight: Sight, backends = onceBackends()) {
     if (job === undefined) {
       throw new AdminProblem(
         404,
@@ -30,7 +33,7 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
         'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
       );
     }
-    const waitReason = await reasonFor(job, sight);
+    const waitReason = await reasonFor(job, sight, backends);
     return { job: jobView(job, waitReason), waitReason: waitReason ?? null };
   }
 
@@ -57,6 +60,7 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
       query: jobsQuery,
       answer: jobListSchema,
       async handle({ sight, query }) {
+        const backends = onceBackends();
         const unreadable: UnreadableRow[] = [];
         const after = placeOf(query.cursor, jobPlace);
         const registrations = await seenNames(sources, sight, query.registration);
@@ -76,7 +80,7 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
         const last = shown.at(-1);
         return {
           body: {
-            jobs: await Promise.all(shown.map(async (job) => jobView(job, await reasonFor(job, sight)))),
+            jobs: await Promise.all(shown.map(async (job) => jobView(job, await reasonFor(job, sight, backends)))),
             more,
             next: more && last !== undefined ? cursorOf([last.firstSeenAtMs, last.key]) : null,
             unreadable,
@@ -146,7 +150,9 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
             'none was ever seen, or their history was pruned; `shr jobs` lists the jobs that are known',
           );
         }
-        return { body: { jobs: await Promise.all(jobs.map((job) => answerFor(job, job.key, sight))), unreadable } };
+        const backends = onceBackends();
+        const told = await Promise.all(jobs.map((job) => answerFor(job, job.key, sight, backends)));
+        return { body: { jobs: told, unreadable } };
       },
     }),
 

@@ -10,7 +10,7 @@ import { backendView, closureView, laneView, quarantinedView, registrationView }
 import { type Asked, type Endpoint, endpoint } from './endpoint.ts';
 import { cursorOf, pageOf } from './page.ts';
 import type { Sight } from './sight.ts';
-import { toldFailure, toldText, withheldFailure } from './withheld.ts';
+import { askedOnce, toldFailure, toldProblem, toldText, withheldFailure } from './withheld.ts';
 
 /** With `sid-…` labels each job has its own lane: those beyond this are counted in the metrics, but not listed. */
 const MAX_LANES = 20_000;
@@ -65,6 +65,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
       answer: registrationListSchema,
       async handle({ sight, query }) {
         const isWanted = ({ name }: { readonly name: string }) => name === (query.registration ?? name);
+        const backends = askedOnce(() => sources.backends());
         const counts = await ledger.liveCounts();
         const live = liveByRegistration(counts);
         const unreadable: UnreadableRow[] = [];
@@ -78,10 +79,9 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
                 ...one,
                 failure: toldFailure(sight, one.failure),
               }));
-              const problems = (sources.problems?.(registration.name) ?? []).map((problem) => ({
-                ...problem,
-                message: toldText(sight, registration.name, problem.message, sources.backends()),
-              }));
+              const problems = (sources.problems?.(registration.name) ?? []).map((problem) =>
+                toldProblem(sight, registration.name, problem, backends),
+              );
               return registrationView({
                 registration,
                 poll: sources.pollStatus?.(registration.name),
@@ -172,6 +172,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
       query: lanesQuery,
       answer: laneListSchema,
       async handle({ sight, query }) {
+        const backends = askedOnce(() => sources.backends());
         const lanes = (await lanesOf(ledger))
           .filter(({ lane }) => lane.registration === (query.registration ?? lane.registration))
           .filter(({ lane }) => sight.sees(lane.registration))
@@ -183,7 +184,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
             lanes: await Promise.all(
               rows.map(async (counts) => {
                 const reason = await sources.laneReason(counts.lane.key);
-                return laneView(counts, toldText(sight, counts.lane.registration, reason, sources.backends()));
+                return laneView(counts, toldText(sight, counts.lane.registration, reason, backends));
               }),
             ),
             more: next !== null,

@@ -3,7 +3,7 @@
  * metrics and the readiness. What was mended is gone from it.
  */
 import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
-import { failureWords } from '../failures/failure.ts';
+import { type Failure, failureWords } from '../failures/failure.ts';
 import { problemLine } from '../failures/problem-line.ts';
 import { scrub } from '../failures/scrub.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
@@ -48,6 +48,8 @@ export interface RegistrationProblem {
   readonly about: string | null;
   readonly message: string;
   readonly sinceMs: number | null;
+  /** What the message says, where it repeats a service: some of that is not for everyone. */
+  readonly failure?: Failure;
 }
 
 export interface ProblemSources {
@@ -93,12 +95,14 @@ export function problemsOf({
       about,
       message: failureWords(failure),
       sinceMs,
+      failure,
     })),
     ...resting.map(({ about, failure, sinceMs }) => ({
       kind: 'work' as const,
       about,
       message: failureWords(failure),
       sinceMs,
+      failure,
     })),
     ...(oldVersion === undefined
       ? []

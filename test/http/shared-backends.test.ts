@@ -1,6 +1,7 @@
 /** What a service says to the platform's account, before tenants that use its backend. */
 import { expect } from 'chai';
-import type { Failure } from '../../dispatcher/failures/failure.ts';
+import { type Failure, failureWords } from '../../dispatcher/failures/failure.ts';
+import type { RegistrationProblem } from '../../dispatcher/observability/problems.ts';
 import { failure } from '../failures/examples.ts';
 import { backends, type Fixture, globexLane, NOW, registration, runner, TOKEN } from './admin-fixture.ts';
 import { as, openTenants, tokenOf } from './tenants-fixture.ts';
@@ -15,6 +16,10 @@ const said: Failure = failure({
 
 describe('a shared backend', () => {
   let fixture: Fixture;
+  let asked = 0;
+  let problems: readonly RegistrationProblem[] = [
+    { kind: 'sweep', about: 'main', message: `${said.message} (QuotaExceeded)`, sinceMs: NOW },
+  ];
   before(async () => {
     const own = registration('globex');
     const [backend] = own.backends;
@@ -24,9 +29,12 @@ describe('a shared backend', () => {
     const closed = globex.closures.map((one) => ({ ...one, failure: said }));
     fixture = await openTenants({
       registrations: () => [registration('acme'), { ...own, backends: [{ ...backend, shared: true }] }],
-      backends: () => [acme, { ...globex, closures: closed, notListed: said }],
+      backends: () => {
+        asked += 1;
+        return [acme, { ...globex, closures: closed, notListed: said }];
+      },
       resetBackends: async () => closed,
-      problems: () => [{ kind: 'sweep', about: 'main', message: `${said.message} (QuotaExceeded)`, sinceMs: NOW }],
+      problems: () => problems,
       jobReason: async () => `main is closed: ${said.message} (QuotaExceeded, request r-77)`,
       laneReason: async () => `main is closed: ${said.message} (QuotaExceeded, request r-77)`,
     });
@@ -51,6 +59,29 @@ describe('a shared backend', () => {
       expect(await (await fixture.ask(`/api/${path}`)).text()).to.include('4711');
     });
   }
+
+  it('tells its tenant nothing of what a sweep met there, once it is in no closure either', async () => {
+    const met = failure({ ...said, kind: 'unauthorized', message: 'no authorization over /subscriptions/4712' });
+    problems = [{ kind: 'sweep', about: 'main', message: failureWords(met), sinceMs: NOW, failure: met }];
+    const tenant = await tokenOf(fixture.ledger, 'admin', ['team-g']);
+    const text = await (await fixture.ask('/api/registrations?registration=globex', as(tenant))).text();
+    expect(text)
+      .to.include("the platform's account")
+      .and.not.to.match(/4712|r-77/);
+    expect(await (await fixture.ask('/api/registrations')).text()).to.include('4712');
+  });
+
+  it('is looked up once a request, and not for the platform', async () => {
+    const tenant = await tokenOf(fixture.ledger, 'admin', ['team-g']);
+    for (const path of ['registrations', 'lanes', 'jobs']) {
+      asked = 0;
+      await fixture.ask(`/api/${path}`, as(tenant));
+      expect(asked, path).to.be.at.most(1);
+      asked = 0;
+      await fixture.ask(`/api/${path}`);
+      expect(asked, path).to.equal(0);
+    }
+  });
 
   it('tells its tenant no more when it is reset', async () => {
     const tenant = await tokenOf(fixture.ledger, 'admin', ['team-g']);
