@@ -162,6 +162,7 @@ export async function inspectConfiguration(
     if (looked % FILES_A_TURN === 0) await eventLoopTurn();
     return beyond.get(name) ?? (await remembered(name, file, parts));
   });
+  sources.memory?.watchNoOthers();
   const places = new Places(asWritten, parts);
   await tellOverlaps(asWritten, platform, places);
   const read = await withoutOverlaps(asWritten, parts);

@@ -35,14 +35,14 @@ export interface PlatformRead {
 }
 
 export class ReadingMemory {
-  readonly #stamps: Pick<Stamps, 'of' | 'names'>;
+  readonly #stamps: Pick<Stamps, 'of' | 'names' | 'keepOnly'>;
   readonly #registrations = new Map<string, Versioned<RememberedFile>>();
   readonly #inForce = new Map<string, InForce & { readonly platform: Platform }>();
   #platform: Versioned<PlatformRead> | undefined;
   /** The last one without problems. */
   #good: Platform | undefined;
 
-  constructor(stamps: Pick<Stamps, 'of' | 'names'>) {
+  constructor(stamps: Pick<Stamps, 'of' | 'names' | 'keepOnly'>) {
     this.#stamps = stamps;
   }
 
@@ -103,6 +103,13 @@ export class ReadingMemory {
     for (const known of [this.#registrations, this.#inForce]) {
       for (const name of known.keys()) if (!names.has(name)) known.delete(name);
     }
+  }
+
+  /** Everything was read: files that nothing refers to any more are not watched. */
+  watchNoOthers(): void {
+    const paths = new Set<string>(this.#platform?.versions.keys());
+    for (const { versions } of this.#registrations.values()) for (const path of versions.keys()) paths.add(path);
+    this.#stamps.keepOnly(paths);
   }
 
   /** Everything is read again. */

@@ -54,11 +54,12 @@ export class References {
     this.#sources = sources;
   }
 
-  /** The file that the text refers to, whoever may read it. */
-  fileOf(text: string): string | undefined {
+  /** The file that the text refers to, where that is within reach: another is not even looked at. */
+  fileOf(text: string, reach: Reach): string | undefined {
     const [, kind, path = ''] = WHOLE.exec(text) ?? [];
     if (kind !== 'file' || path === '' || path.includes('\0')) return undefined;
     const plain = normalize(path);
+    if (!mayReadFile(plain, reach)) return undefined;
     return isAbsolute(plain) ? plain : join(this.#sources.folder, plain);
   }
 
@@ -128,13 +129,24 @@ function fromEnvironment(name: string, reach: Reach, sources: ReferenceSources):
   return bounded(value, `the variable ${name}`);
 }
 
+function ownFolder(alias: string): string {
+  return `secrets/${alias}/`;
+}
+
+/** `plain`: normalized. */
+function mayReadFile(plain: string, reach: Reach): boolean {
+  if (reach.kind === 'platform') return true;
+  const own = ownFolder(reach.alias);
+  return !isAbsolute(plain) && plain.startsWith(own) && plain !== own;
+}
+
 async function fromFile(path: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
   const plain = normalize(path);
   if (path === '' || path.includes('\0')) {
     return { outcome: 'wrong', message: 'the reference does not name a file', cure: 'Write ${file:PATH}.' };
   }
-  const own = reach.kind === 'tenant' ? `secrets/${reach.alias}/` : '';
-  if (reach.kind === 'tenant' && (isAbsolute(plain) || !plain.startsWith(own) || plain === own)) {
+  if (!mayReadFile(plain, reach)) {
+    const own = reach.kind === 'tenant' ? ownFolder(reach.alias) : '';
     return {
       outcome: 'wrong',
       message: `the file ${path} is not this tenant's`,

@@ -28,7 +28,7 @@ export interface ResolvedReferences {
   /** The values, which must never be displayed. */
   readonly revealed: readonly string[];
   readonly findings: readonly ReferenceFinding[];
-  /** That it refers to, whether or not they could be read. */
+  /** That it refers to and may read, whether or not they could be read. */
   readonly files?: readonly string[];
 }
 
@@ -81,7 +81,7 @@ export async function resolveReferences(
   }
   const beyond = tooMany(bounds.references);
   const opened = new Map<string, Resolution>();
-  const files = [...known.keys()].flatMap((text) => sources.fileOf(text) ?? []);
+  const files = [...known.keys()].flatMap((text) => sources.fileOf(text, reach) ?? []);
   const resolved = walk(root, bounds.values, (text, path) => {
     const sealed = sealedIn(text);
     if (sealed === undefined) return known.get(text) ?? (wanted.has(text) ? beyond : NO_REFERENCE);

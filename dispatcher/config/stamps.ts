@@ -71,6 +71,13 @@ export class Stamps {
     return `${known.accepted} ${known.again}`;
   }
 
+  /** Others are not watched any more, but for what is in the folder of registrations. */
+  keepOnly(paths: ReadonlySet<string>): void {
+    for (const path of this.#files.keys()) {
+      if (!paths.has(path) && dirname(path) !== this.#options.registrationsFolder) this.#files.delete(path);
+    }
+  }
+
   /** Names in the folder of registrations whose versions in force are files. */
   async names(): Promise<readonly string[]> {
     const folder = this.#options.registrationsFolder;

@@ -55,6 +55,17 @@ describe('the references in a file', () => {
     expect(read).to.deep.equal(['/etc/shr/secrets/acme/key', '/etc/shr/secrets/acme/key']);
   });
 
+  it('of a tenant name no file beyond its folder: it would be watched, wherever it is', async () => {
+    const bounds = { bytes: 1000, values: 20, references: 20 };
+    const tenant = { kind: 'tenant', alias: 'acme', aliases: ['acme', 'labs'] } as const;
+    const paths = ['secrets/acme/key', '/etc/shadow', 'secrets/labs/key', 'secrets/acme/../labs/key', 'secrets/acme/'];
+    const texts = paths.map((path) => `\${file:${path}}`);
+    const own = await resolveReferences(texts, tenant, references(), bounds);
+    expect(own.files).to.deep.equal(['/etc/shr/secrets/acme/key']);
+    const all = await resolveReferences(texts.slice(0, 3), { kind: 'platform' }, references(), bounds);
+    expect(all.files).to.deep.equal(['/etc/shr/secrets/acme/key', '/etc/shadow', '/etc/shr/secrets/labs/key']);
+  });
+
   it('are the first ones up to the limit', async () => {
     const bounds = { bytes: 1000, values: 10, references: 2 };
     const texts = ['${env:ADMIN_TOKEN}', '${x}', '${env:NONE}', '${env:GITHUB_TOKEN}', '${y}', '${env:ADMIN_TOKEN}'];

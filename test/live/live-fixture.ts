@@ -9,6 +9,8 @@ export interface EditedFiles {
   readonly sources: ConfigurationSources;
   /** Paths that were read since the last call. */
   reads(): readonly string[];
+  /** Paths whose versions were looked at since the last call. */
+  looks(): readonly string[];
   /** Undefined: it is deleted. */
   write(name: string, text: string | undefined): void;
   /** The same files as another's. */
@@ -24,6 +26,7 @@ export function editedFiles(files: Readonly<Record<string, string>>): EditedFile
   const all = new Map<string, { readonly text: string; readonly version: number }>();
   let version = 0;
   let reads: string[] = [];
+  let looks: string[] = [];
   const write = (name: string, text: string | undefined): void => {
     version += 1;
     if (text === undefined) all.delete(join(FOLDER, name));
@@ -37,6 +40,11 @@ export function editedFiles(files: Readonly<Record<string, string>>): EditedFile
     contents: () => new Map([...all].map(([path, { text }]) => [path.slice(FOLDER.length + 1), text])),
     copy: (from: EditedFiles) => {
       for (const [name, text] of from.contents()) write(name, text);
+    },
+    looks: () => {
+      const since = looks;
+      looks = [];
+      return since;
     },
     reads: () => {
       const since = reads;
@@ -66,6 +74,7 @@ export function editedFiles(files: Readonly<Record<string, string>>): EditedFile
     now: () => edited.now,
     keptValues: async () => undefined,
     stampNow: (path) => {
+      looks.push(path);
       const found = all.get(path);
       return found === undefined ? undefined : { text: `${found.version}`, changedAtMs: 0 };
     },

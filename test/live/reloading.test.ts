@@ -165,6 +165,25 @@ tenants:
     expect(shown()).to.deep.equal({ kept: [], quarantined: [] });
   });
 
+  it('watches a file as long as something refers to it', async () => {
+    const byFile = (name: string) => registrationYaml.replace('env:GITHUB_TOKEN', `file:${name}`);
+    await start({ 'registrations/acme.yaml': byFile('one'), one: 'ghp_first', two: 'ghp_second' });
+    const looked = async () => {
+      files.looks();
+      await clock.advance(3_000);
+      return [...new Set(files.looks())].sort();
+    };
+    const always = ['/etc/shr/dispatcher.yaml', '/etc/shr/registrations/acme.yaml'];
+    expect(await looked()).to.deep.equal([always[0], '/etc/shr/one', always[1]]);
+    files.write('registrations/acme.yaml', byFile('two'));
+    await clock.advance(2_000);
+    expect(await looked()).to.deep.equal([...always, '/etc/shr/two']);
+    files.write('two', 'ghp_third');
+    await clock.advance(2_000);
+    const credentials = applied.at(-1)?.registrations[0]?.credentials;
+    expect(credentials?.kind === 'token' && credentials.token.reveal()).to.equal('ghp_third');
+  });
+
   it('keeps one in force whose secret file is missing for a while', async () => {
     const byFile = registrationYaml.replace('env:GITHUB_TOKEN', 'file:token');
     await start({ 'registrations/acme.yaml': byFile, token: 'ghp_first' });
