@@ -45,6 +45,8 @@ export interface DockerDeployerOptions {
   readonly socketGroup: () => Promise<number>;
   /** This machine's name, as others reach it. */
   readonly hostName: string;
+  /** It is the engine of the machine that a workflow runs on, and nobody said that the machine stays. */
+  readonly endsWithWorkflow?: boolean;
 }
 
 interface Found {
@@ -67,6 +69,7 @@ export class DockerDeployer implements Deployer {
   }
 
   async plan(deployment: Deployment, role: Role): Promise<readonly PlannedStep[]> {
+    this.#requireLasting(role);
     const { plan, wanted, others } = await this.#find(deployment, role);
     const volume = volumeName(deployment.id);
     const volumes = await this.#engine.volumes(deployment.id);
@@ -84,6 +87,7 @@ export class DockerDeployer implements Deployer {
   }
 
   async apply(deployment: Deployment, role: Role, tell: Tell): Promise<Deployed> {
+    this.#requireLasting(role);
     await this.#requireImage(deployment.image, tell);
     const { plan, wanted, others } = await this.#find(deployment, role);
     const name = containerName(plan);
@@ -155,6 +159,14 @@ export class DockerDeployer implements Deployer {
       wanted: containers.find(({ Name }) => Name === name),
       others: containers.filter(({ Name }) => Name !== name),
     };
+  }
+
+  #requireLasting(role: Role): void {
+    if (role === 'drain' || this.#options.endsWithWorkflow !== true) return;
+    throw new DeploymentRefused(
+      'the engine is that of the machine which runs this workflow, and a dispatcher there would end with the machine',
+      'Give the backend the `host` of an engine that stays, or, on a machine of your own that stays, name the network with --network (`bridge` is the usual one).',
+    );
   }
 
   async #requireImage(image: string, tell: Tell): Promise<void> {

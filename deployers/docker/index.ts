@@ -19,6 +19,11 @@ const module: DeployerModule = {
         ...(network === undefined ? {} : { network }),
         socketGroup: () => groupOfSocket(place),
         hostName: place.found && 'host' in place.address ? place.address.host : hostname(),
+        endsWithWorkflow:
+          environment['GITHUB_ACTIONS'] === 'true' &&
+          network === undefined &&
+          place.found &&
+          'socketPath' in place.address,
       },
       host,
     );

@@ -118,6 +118,7 @@ describe('the workflows of registrations', function () {
 
   const environment = () => ({
     PATH: process.env['PATH'] ?? '',
+    GITHUB_ACTIONS: 'true',
     GITHUB_API_URL: url,
     GITHUB_SERVER_URL: 'https://github.example',
     GITHUB_REPOSITORY: 'acme/runners',
@@ -505,13 +506,28 @@ describe('the workflows of registrations', function () {
         environment:
           'ADMIN_TOKEN=an-admin-token-of-32-characters!\nTENANT_ACME_TOKEN=ghp_a=b "$(touch pwned)"\nDOCKER_HOST=unix:///nowhere/docker.sock\n',
       };
-      const { outcome, log } = await apply(head, { inputs: { deploy: true, image: 'shr:1' }, secrets });
-      // There is no engine: it got as far as asking it.
+      const given = { deploy: true, image: 'shr:1', arguments: '--network bridge' };
+      const { outcome, log } = await apply(head, { inputs: given, secrets });
+      // There is no engine: it got as far as asking it, for the one and for the other.
       expect(outcome).to.equal('failure');
       expect(log).to.include('/nowhere/docker.sock');
-      expect(told()).to.deep.equal([['failure', 'registration acme could not be deployed', 'registrations']]);
+      expect(told()).to.deep.equal([['failure', 'could not be deployed: acme web; 0 deployed', 'registrations']]);
       for (const secret of ['an-admin-token', 'ghp_a', 'ghs_of']) expect(log).to.not.include(secret);
       expect((await execute('find', [folder, '-name', 'pwned'])).stdout).to.equal('');
+    });
+
+    it('does not deploy onto the machine of the workflow', async () => {
+      const head = await commit({
+        'dispatcher.yaml': stringify({ id: 'shr', adminToken: '${env:ADMIN_TOKEN}' }),
+        'registrations/acme.yaml': registration(),
+      });
+      const secrets = {
+        environment: 'ADMIN_TOKEN=an-admin-token-of-32-characters!\nTENANT_ACME_TOKEN=ghp_a\n',
+      };
+      const { outcome, log } = await apply(head, { inputs: { deploy: true, image: 'shr:1' }, secrets });
+      expect(outcome).to.equal('failure');
+      expect(log).to.include('the engine is that of the machine which runs this workflow').and.include('`host`');
+      expect(told()).to.deep.equal([['failure', 'could not be deployed: acme; 0 deployed', 'registrations']]);
     });
 
     it('refuses to deploy with a secret missing', async () => {
