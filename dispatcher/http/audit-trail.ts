@@ -5,7 +5,7 @@ import type { Log } from '../log.ts';
 import { AdminProblem } from './admin-problem.ts';
 import type { Answered, Target } from './endpoint.ts';
 import type { Sight } from './sight.ts';
-import type { Viewer } from './viewer.ts';
+import { isWithin, type Viewer } from './viewer.ts';
 
 export interface AuditTrailOptions {
   readonly ledger: Pick<Ledger, 'beginAudit' | 'endAudit'>;
@@ -77,7 +77,8 @@ export class AuditTrail {
 /** What is another tenant's is not told to that one: the trail of who tried belongs to the one that tried. */
 function tenantOf(viewer: Viewer, sight: Sight, { registration, tenants }: Target): string | null {
   if (registration !== null && sight.sees(registration)) return sight.tenantOf(registration) ?? null;
-  return onlyOne(tenants) ?? onlyOne(viewer.tenants) ?? null;
+  const reached = isWithin(tenants ?? null, viewer.tenants) ? onlyOne(tenants) : undefined;
+  return reached ?? onlyOne(viewer.tenants) ?? null;
 }
 
 function onlyOne(tenants: readonly string[] | null | undefined): string | undefined {

@@ -77,6 +77,20 @@ describe('the audit trail', () => {
     ]);
   });
 
+  it('tells no tenant what another asked for in its name', async () => {
+    const other = await issue(fixture.ledger, { name: 'a-admin', role: 'admin', tenants: ['team-a'] });
+    const path = '/api/tokens?name=mine&role=viewer&tenants=team-g';
+    expect((await fixture.ask(path, { method: 'POST', ...as(other) })).status).to.equal(403);
+    const [own, theirs] = await Promise.all(
+      ['team-a', 'team-g'].map(async (tenant) => {
+        const token = await issue(fixture.ledger, { role: 'operator', tenants: [tenant] });
+        return await (await fixture.ask('/api/audit', as(token))).text();
+      }),
+    );
+    expect(own).to.include('token mine');
+    expect(theirs).to.not.include('token mine');
+  });
+
   it('comes in pages, and by actor and action', async () => {
     for (const name of ['one', 'two', 'three']) await post(`tokens?name=${name}&role=viewer`);
     await post('runners/shr-acme/forget');
