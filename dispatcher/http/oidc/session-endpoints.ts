@@ -21,7 +21,11 @@ const sessionPath = z.strictObject({ id: z.string().regex(/^[0-9a-f]{16}$/, 'an 
 export function sessionEndpoints(sessions: SessionRegister): readonly Endpoint[] {
   /** Those who see more than the viewer are not there for it. */
   const seen = ({ viewer }: Asked<unknown, unknown>) =>
-    sessions.all().filter(({ rights }) => isWithin(rights.viewer, viewer.tenants));
+    sessions
+      .all()
+      // One whose groups have lost all access sees nothing, and may have been anyone's.
+      .filter(({ rights }) => viewer.tenants === null || rights.viewer?.length !== 0)
+      .filter(({ rights }) => isWithin(rights.viewer, viewer.tenants));
   const find = (asked: Asked<{ readonly id: string }, unknown>) =>
     seen(asked).find(({ session }) => session.id === asked.params.id);
 

@@ -205,6 +205,16 @@ describe('people before the admin API', () => {
     expect((await boss.get('/api/me')).status).to.equal(200);
   });
 
+  it('who have lost all access are there for the platform alone', async () => {
+    const boss = await loggedIn('boss', 'a-admins');
+    const root = await loggedIn('root', 'platform');
+    await loggedIn('watcher', 'watchers');
+    access = ACCESS.filter(({ group }) => group !== 'watchers');
+    const names = async (one: typeof boss) => JSON.stringify((await one.get('/api/sessions')).body);
+    expect(await names(boss)).to.not.include('watcher');
+    expect(await names(root)).to.include('watcher');
+  });
+
   it('have the headers of every answer on those of the login too, and no referrer leaves with the code', async () => {
     const browser = new Browser(fixture.url, ORIGIN);
     const response = await fetch(`${fixture.url}${await browser.ask()}`, { redirect: 'manual' });
