@@ -80,6 +80,9 @@ export const explainQuery = z.strictObject({
     )
     .pipe(z.array(word).max(100)),
   visibility: z.enum(['public', 'private', 'internal']).optional(),
+  /** The name of the workflow, and the branch of the commit: where a policy depends on them. */
+  workflow: word.optional(),
+  branch: word.optional(),
 });
 
 const hostName = z

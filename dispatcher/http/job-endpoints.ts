@@ -163,7 +163,7 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
       params: noQuery,
       query: explainQuery,
       answer: explanationSchema,
-      handle({ sight, query: { host, repository, labels, visibility } }) {
+      handle({ sight, query: { repository, workflow = null, branch = null, ...job } }) {
         if (sources.admit === undefined) {
           throw new AdminProblem(
             404,
@@ -171,7 +171,9 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
             'Run `shr explain` in the folder of dispatcher.yaml.',
           );
         }
-        return { body: explanation(toldAdmission(sources.admit({ host, ...repository, labels, visibility }), sight)) };
+        const { host, labels, visibility } = job;
+        const admission = sources.admit({ host, ...repository, labels, visibility, workflow, branch });
+        return { body: explanation(toldAdmission(admission, sight)) };
       },
     }),
   ];

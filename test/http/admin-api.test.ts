@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import {
   backendListSchema,
   explanationSchema,
@@ -21,6 +22,7 @@ import {
   MINUTE,
   NOW,
   openFixture,
+  registration,
   runner,
 } from './admin-fixture.ts';
 
@@ -407,6 +409,20 @@ describe('admin API', () => {
     // J2
     it('takes a job without labels', async () => {
       expect((await json('/api/explain?repository=acme/web&labels=')).outcome).to.equal('not-ours');
+    });
+
+    it('answers by the workflow and the branch where a policy has them', async () => {
+      const open = registration('acme');
+      const narrow = { ...open, policy: { ...open.policy, workflows: ['CI'], branches: ['main'] } };
+      const narrowed = await openFixture({ registrations: () => [narrow], admit: createAdmit([narrow]) });
+      const outcome = async (more: string) => {
+        const path = `/api/explain?repository=acme/web&labels=acme-runner&visibility=private${more}`;
+        return await (await narrowed.ask(path)).text();
+      };
+      expect(await outcome('&workflow=CI&branch=main')).to.include('"outcome":"lane"');
+      expect(await outcome('&workflow=CI&branch=other')).to.include('"outcome":"refused"');
+      expect(await outcome('')).to.include('"outcome":"refused"');
+      await narrowed.close();
     });
 
     it('wants a repository and labels', async () => {
