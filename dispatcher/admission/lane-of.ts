@@ -5,7 +5,7 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import type { JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { type GithubScope, scopePath } from '../jobs/scope.ts';
 import type { JobLabel } from '../labels/reading.ts';
-import { type Backend, type Registration, scopeFor } from '../model/registration.ts';
+import { type Backend, type Registration, requiresHook, scopeFor } from '../model/registration.ts';
 
 /**
  * A bucket is mounted under a prefix of the repository, so its runner must not serve another one: GitHub would hand an
@@ -67,7 +67,9 @@ export function standbyLaneOf(
   wish: ShapeWish,
   backends: readonly (readonly [name: string, configuration: string | undefined])[],
 ): LaneSpec {
-  const specHash = digest(['standby', sorted(wish), backends]);
+  // Made without the demand, it would run a job without the proof of the hook.
+  const demand = requiresHook(registration) ? ['hook'] : [];
+  const specHash = digest(['standby', sorted(wish), backends, ...demand]);
   return {
     key: digest(['standby', registration.name, specHash]),
     registration: registration.name,

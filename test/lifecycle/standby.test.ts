@@ -9,6 +9,7 @@ import type { JitAnswer } from '../../dispatcher/lifecycle/standby/hand-over.ts'
 import { scheduledSize } from '../../dispatcher/lifecycle/standby/schedule.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
+import { grantOf } from '../registration-fixture.ts';
 import {
   type EngineFixture,
   type FixtureOptions,
@@ -296,6 +297,8 @@ describe('standby', () => {
     await fixture.advance(500);
     expect(asked.answer).to.deep.equal({ kind: 'never' });
     expect((await row(name))?.state).to.equal('draining');
+    const job = await fixture.ledger.job('github.com/acme/web/1');
+    expect(job, 'the claim is given back').to.include({ planned: 0, launches: 0 });
     refuse = undefined;
     await fixture.advance(2 * MINUTE);
     expect((await row(name))?.state).to.equal('gone');
@@ -367,6 +370,40 @@ describe('standby', () => {
     fixture.reconfigure({ registrations: [], leaving: { acme: 'removed' } });
     await fixture.advance(2 * MINUTE);
     expect(await states()).to.deep.equal(['gone', 'gone', 'gone']);
+  });
+
+  it('replaces those that were started before the hook was demanded', async () => {
+    await open();
+    const { name, asked } = await readyOne();
+    const grant = grantOf('acme', { labels: ['*'], requireHook: { labels: false, images: ['*'] } });
+    fixture.reconfigure({ registrations: [acme({ grant })], changed: ['acme'] });
+    await fixture.advance(3_000);
+    expect(asked.answer).to.deep.equal({ kind: 'never' });
+    expect(await reasons(name)).to.include('its pool is not configured any more');
+    expect(launched.map(({ environment }) => environment['SHR_HOOK_SILENCE'])).to.deep.equal([undefined, 'deny']);
+  });
+
+  it('gives no job one whose image is not proven to carry the demanded hook any more', async () => {
+    let labels: Readonly<Record<string, string>> = { 'serverless-hosted-runner.contract': '1' };
+    await open({
+      registrations: [acme({ grant: grantOf('acme', { labels: ['*'], requireHook: { labels: true, images: [] } }) })],
+      provider: (_backend, honest) => ({
+        launch: (request) => {
+          launched.push(request);
+          return honest.launch(request);
+        },
+        imageLabels: async () => ({ kind: 'read', labels }),
+      }),
+    });
+    await readyOne();
+    labels = {};
+    await fixture.advance(11 * MINUTE);
+    const { asked, name } = await readyOne();
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await fixture.advance(1_000);
+    expect(asked.answer).to.deep.equal({ kind: 'never' });
+    expect(registered.filter((request) => request.name === name)).to.deep.equal([]);
+    expect((await row(name))?.failure?.message).to.include('demands the job-started hook');
   });
 
   it('follows a schedule', async () => {

@@ -118,7 +118,7 @@ export function onLaunchFailed(
       return ignored('it is being taken down already');
     case 'starting':
       if (runner.standby !== null && runner.githubRunnerId === null)
-        return drainNow(runner, 'GitHub did not register it', context, { failure: event.failure });
+        return neverRegisteredFor(runner, event.failure, context);
       return ignored('an instance of it is known, whatever the launch says');
     case 'parked':
     case 'online':
@@ -128,4 +128,11 @@ export function onLaunchFailed(
     case 'gone':
       return ignored('it is gone');
   }
+}
+
+/** Its job has had nothing of it: the claim is given back, as a launch is that GitHub did not register. */
+function neverRegisteredFor(runner: RunnerRow, failure: Failure, context: MachineContext): Answer {
+  const reason = failure.source === 'github' ? 'GitHub did not register it' : 'it was not registered';
+  const answer = drainNow(runner, reason, context, { failure });
+  return answer.kind === 'step' ? { ...answer, step: { ...answer.step, launch: 'refused' } } : answer;
 }
