@@ -34,6 +34,8 @@ export interface Platform {
   readonly complete: boolean;
   /** Where runners reach the dispatcher; undefined: nowhere. */
   readonly publicUrl: string | undefined;
+  /** The file says another one, which takes effect after a restart. */
+  readonly isPublicUrlLater?: true;
   /** Undefined without a `tenants` section: every registration is the platform's own. */
   readonly tenants: readonly TenantEntry[] | undefined;
   readonly credentials: ReadonlyMap<string, SharedCredentials>;
@@ -87,7 +89,13 @@ const DELIVERIES_ROWS = 1_000_000;
 
 export async function readDispatcher(
   reading: Reading,
-  context: { readonly folder: string; readonly provider: ProviderLookup; readonly keys: PrivateKeys },
+  context: {
+    readonly folder: string;
+    readonly provider: ProviderLookup;
+    readonly keys: PrivateKeys;
+    /** By which the process was started: its listeners are as they were. Default: this is the start. */
+    readonly started?: Pick<Platform, 'publicUrl'> | undefined;
+  },
 ): Promise<Platform> {
   if (!reading.readable || !reading.topLevel(dispatcherFile))
     return { ...unknownPlatform, unsafeProcessBackend: false, known: true };
@@ -103,7 +111,9 @@ export async function readDispatcher(
   const { packages, closedKinds } = await readPackages(reading, context);
   const shared = await readShared(reading, { ...context, packages, unsafeProcessBackend });
   const { publicListen, adminListen } = readListen(reading, context.folder);
-  const tenants = readTenants(reading, { ...shared, callbackUrl: publicListen?.url });
+  const { publicUrl } = context.started ?? { publicUrl: publicListen?.url };
+  const later = publicUrl === publicListen?.url ? {} : ({ isPublicUrlLater: true } as const);
+  const tenants = readTenants(reading, { ...shared, ...later, callbackUrl: publicUrl });
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
   const sealing = readSealing(reading);
@@ -140,7 +150,8 @@ export async function readDispatcher(
   return {
     config,
     complete: config !== undefined,
-    publicUrl: publicListen?.url,
+    publicUrl,
+    ...later,
     tenants,
     ...shared,
     webhooks,

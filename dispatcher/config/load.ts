@@ -411,7 +411,9 @@ async function readPlatform(
     secrets,
     DISPATCHER_BOUNDS,
   );
-  const platform = await readDispatcher(reading, { folder: dirname(resolve(file)), provider: sources.provider, keys });
+  const started = sources.memory?.startedPlatform;
+  const folder = dirname(resolve(file));
+  const platform = await readDispatcher(reading, { folder, provider: sources.provider, keys, started });
   found.problems.push(...reading.problems);
   found.notes.push(...reading.notes);
   return { platform, files: reading.files };

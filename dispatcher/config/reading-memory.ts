@@ -41,6 +41,8 @@ export class ReadingMemory {
   #platform: Versioned<PlatformRead> | undefined;
   /** The last one without problems. */
   #good: Platform | undefined;
+  /** The first one. */
+  #started: Platform | undefined;
 
   constructor(stamps: Pick<Stamps, 'of' | 'names' | 'keepOnly'>) {
     this.#stamps = stamps;
@@ -60,13 +62,20 @@ export class ReadingMemory {
     return this.#good;
   }
 
+  /** By which the process was started. */
+  get startedPlatform(): Platform | undefined {
+    return this.#started;
+  }
+
   platform(): PlatformRead | undefined {
     return this.#platform !== undefined && this.#isCurrent(this.#platform) ? this.#platform.value : undefined;
   }
 
   putPlatform(value: PlatformRead, versions: ReadonlyMap<string, string>): void {
     this.#platform = { value, versions, platform: undefined };
-    if (value.problems.length === 0) this.#good = value.platform;
+    if (value.problems.length > 0) return;
+    this.#good = value.platform;
+    this.#started ??= value.platform;
   }
 
   registration(name: string, platform: Platform): RememberedFile | undefined {

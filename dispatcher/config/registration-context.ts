@@ -11,3 +11,19 @@ export interface RegistrationContext {
   readonly provider: ProviderLookup;
   readonly keys: PrivateKeys;
 }
+
+/** For what needs runners that can ask. */
+export function noCallbackWords({ isPublicUrlLater }: Pick<Platform, 'isPublicUrlLater'>): {
+  readonly why: string;
+  readonly cure: string;
+} {
+  return isPublicUrlLater === true
+    ? {
+        why: '`listen.public.url` of dispatcher.yaml takes effect after a restart',
+        cure: 'Restart the dispatcher, or remove this until then.',
+      }
+    : {
+        why: 'dispatcher.yaml does not say where they reach the dispatcher',
+        cure: 'Add `listen.public.url` there, or remove this.',
+      };
+}

@@ -5,7 +5,7 @@ import type { Path } from '../model/problem.ts';
 import type { Registration, StandbyPool } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { readWindow } from './recurring-windows.ts';
-import type { RegistrationContext } from './registration-context.ts';
+import { noCallbackWords, type RegistrationContext } from './registration-context.ts';
 import { durationMs, registrationFile } from './schema.ts';
 
 const MAX_AGE_MS = 6 * 3_600_000;
@@ -20,11 +20,8 @@ export async function readStandby(
   const files = reading.section(['standby'], registrationFile.shape.standby);
   if (files === undefined) return {};
   if (platform.complete && platform.publicUrl === undefined) {
-    reading.problem(
-      ['standby'],
-      'its containers cannot ask for a job: dispatcher.yaml does not say where they reach the dispatcher',
-      'Add `listen.public.url` there, or remove this.',
-    );
+    const { why, cure } = noCallbackWords(platform);
+    reading.problem(['standby'], `its containers cannot ask for a job: ${why}`, cure);
   }
   // Where a schedule needs it: most starts do without.
   const reader = files.some(({ schedule }) => schedule !== undefined) ? await RecurringWindows.load() : undefined;

@@ -9,7 +9,7 @@ import type { Reading } from './reading.ts';
 import { readApiUrl, readOwnCredentials } from './registration-access.ts';
 import { readBackends } from './registration-backends.ts';
 import { readClaim, readLabels } from './registration-claim.ts';
-import type { RegistrationContext } from './registration-context.ts';
+import { noCallbackWords, type RegistrationContext } from './registration-context.ts';
 import { readMaintenance } from './registration-maintenance.ts';
 import { readPoll } from './registration-poll.ts';
 import { policyOf, readDefaults, readMaxRunners, readRunnerGroup, takeShapes } from './registration-runners.ts';
@@ -116,11 +116,8 @@ function readRequireHook(reading: Reading, { platform }: RegistrationContext): P
   const required = reading.section(['requireHook'], form.requireHook) ?? false;
   if (!required) return {};
   if (platform.complete && platform.publicUrl === undefined) {
-    reading.problem(
-      ['requireHook'],
-      'runners cannot ask: dispatcher.yaml does not say where they reach the dispatcher',
-      'Add `listen.public.url` there, or remove this.',
-    );
+    const { why, cure } = noCallbackWords(platform);
+    reading.problem(['requireHook'], `runners cannot ask: ${why}`, cure);
   }
   return { requireHook: true };
 }

@@ -10,6 +10,8 @@ import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, 
 export interface SharedNames {
   /** Where runners reach the dispatcher. Undefined: it is not said, or wrong. */
   readonly callbackUrl?: string | undefined;
+  /** The file says another one, which takes effect after a restart. */
+  readonly isPublicUrlLater?: true;
   readonly credentials: ReadonlyMap<string, unknown>;
   readonly backends: ReadonlyMap<string, unknown>;
 }
@@ -33,8 +35,8 @@ function checkNames(reading: Reading, name: string, file: TenantFile, shared: Sh
   if (demands && shared.callbackUrl === undefined && !reading.isWrong('listen')) {
     reading.problem(
       ['tenants', name, 'requireHook'],
-      'runners cannot ask: `listen.public.url` does not say where they reach the dispatcher',
-      'Add it, or remove this.',
+      `runners cannot ask: \`listen.public.url\` ${shared.isPublicUrlLater ? 'takes effect after a restart' : 'does not say where they reach the dispatcher'}`,
+      shared.isPublicUrlLater ? 'Restart the dispatcher, or remove this until then.' : 'Add it, or remove this.',
     );
   }
   if (file.hookImages !== undefined && !demands) {

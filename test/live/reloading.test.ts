@@ -165,6 +165,40 @@ tenants:
     expect(shown()).to.deep.equal({ kept: [], quarantined: [] });
   });
 
+  for (const more of ['requireHook: true', 'standby: [{ size: 1 }]']) {
+    it(`judges \`${more}\` by the public address of the start, until a restart`, async () => {
+      const listen = (url: string) => `${dispatcherYaml}listen: { public: { url: '${url}' } }\n`;
+      const demanding = `${registrationYaml}${more}\n`;
+      await start({ 'registrations/acme.yaml': registrationYaml });
+      files.write('dispatcher.yaml', listen('https://shr.example'));
+      await clock.advance(2_000);
+      files.write('registrations/acme.yaml', demanding);
+      await clock.advance(2_000);
+      expect(problems()).to.deep.equal(['`listen` has changed']);
+      expect(shown()).to.deep.equal({ kept: ['acme'], quarantined: [] });
+      expect(applied.at(-1)?.kept?.[0]?.problems[0]?.message).to.include('takes effect after a restart');
+      await reloading.stop();
+      await start({ 'dispatcher.yaml': listen('https://shr.example'), 'registrations/acme.yaml': demanding });
+      files.write('dispatcher.yaml', listen('https://other.example'));
+      await clock.advance(2_000);
+      expect(shown()).to.deep.equal({ kept: [], quarantined: [] });
+    });
+  }
+
+  it('takes no grant that demands the hook before runners can ask', async () => {
+    const granted = (more: string) => `${dispatcherYaml}
+tenants:
+  acme: { hosts: [github.com], owners: [acme], labels: [serverless-hosted-runner], backendKinds: [docker], runnerGroups: [Default]${more} }
+`;
+    const own = registrationYaml.replace('env:GITHUB_TOKEN', 'env:TENANT_ACME_TOKEN');
+    await start({ 'dispatcher.yaml': granted(''), 'registrations/acme.yaml': own });
+    const demand = granted(', requireHook: true');
+    files.write('dispatcher.yaml', `${demand}listen: { public: { url: 'https://shr.example' } }\n`);
+    await clock.advance(2_000);
+    expect(problems()).to.deep.equal(['runners cannot ask: `listen.public.url` takes effect after a restart']);
+    expect(applied.at(-1)?.registrations[0]?.grant?.requireHook).to.equal(undefined);
+  });
+
   it('watches a file as long as something refers to it', async () => {
     const byFile = (name: string) => registrationYaml.replace('env:GITHUB_TOKEN', `file:${name}`);
     await start({ 'registrations/acme.yaml': byFile('one'), one: 'ghp_first', two: 'ghp_second' });
