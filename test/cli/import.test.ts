@@ -151,10 +151,50 @@ all: ; touch pwned
 `,
       });
       const { error } = await run('Registration_evil.mk');
-      expect(error)
-        .to.include('not evaluated: A := $(shell touch pwned)')
-        .and.include('not followed: include /etc/passwd');
+      expect(error).to.include('not evaluated: A (line 1)').and.include('not followed: include (line 3)');
       expect(await readdir(folder)).to.not.include('pwned');
+    });
+
+    it('tells of what it cannot read by name and line, and never what stands there', async () => {
+      await write({
+        'Registration_team.mk': `PLAIN := a
+TOKEN := $(shell vault read) ghp_s3cret
+WHOLE != echo s3cret
+ifeq (s3cret,s3cret)
+MORE := \\
+  $(call f,s3cret)
+`,
+      });
+      const { error } = await run('Registration_team.mk');
+      for (const words of [
+        'not evaluated: TOKEN (line 2)',
+        'not evaluated: WHOLE (line 3)',
+        'not followed: ifeq (line 4)',
+        'not evaluated: MORE (line 5)',
+      ])
+        expect(error).to.include(words);
+      expect(error).to.not.include('s3cret');
+    });
+
+    it('takes no reference over that only looks like one of ours', async () => {
+      const fields = (more: string) =>
+        [field('Type', 'Org'), field('Url', 'https://github.com/acme'), field('Pat', '${SLS_PAT}'), more].join(',');
+      await write({
+        'Registration_live.mk': `R := "{${fields(field('RunnerGroup', '$${file:secrets/admin-token}'))}}"\n`,
+        'Registration_named.mk': `R := "{${fields(field('RunnerGroup', '${GROUP}'))}}"\n`,
+      });
+      const { error } = await run('Registration_live.mk', 'Registration_named.mk');
+      expect(error).to.include('Registration_live.mk: `runnerGroup` holds ${, which would be a reference here');
+      expect(await readdir(join(folder, 'registrations'))).to.deep.equal(['named.yaml']);
+      expect((await registration('named')).runnerGroup).to.equal('${env:GROUP}');
+    });
+
+    it('stays small where many values are large', async () => {
+      const half = 'x'.repeat(200_000);
+      const lines = Array.from({ length: 40 }, (_, n) => `A${n} := \${BASE}`).join('\n');
+      await write({ 'Registration_x.mk': `BASE := ${half}\n${lines}\n` });
+      const { error } = await run('Registration_x.mk');
+      expect(error).to.include('more than 4194304 characters in all: A19 (line 21)');
     });
 
     it('stays small and quick where values double, and a file is huge', async () => {
@@ -196,6 +236,21 @@ template:
         resources:
           limits: { cpu: 1500m, memory: 4Gi }
 `;
+
+    it('begins with a document whose first line says what it is', async () => {
+      await write({ 'arc.yaml': '---\ngithubConfigUrl: https://github.com/acme/web\n---  # next\nmore: 1\n' });
+      const { out } = await run('arc.yaml');
+      expect(out).to.include('wrote registrations/arc.yaml');
+    });
+
+    it('takes no text over that would be a reference here', async () => {
+      await write({
+        'arc.yaml': 'githubConfigUrl: https://github.com/acme/web\nrunnerScaleSetName: "${file:secrets/admin-token}"\n',
+      });
+      const { code, error } = await run('arc.yaml');
+      expect(code).to.equal(1);
+      expect(error).to.include('holds ${, which would be a reference here');
+    });
 
     it('reads the values of the chart, without the key in them', async () => {
       await write({ 'arc/values.yaml': values });

@@ -5,6 +5,7 @@ import { foldLabel } from '../../labels/values.ts';
 import {
   claimFrom,
   type Draft,
+  foreignReference,
   IMAGE_TO_DO,
   type Imported,
   NO_IMAGE,
@@ -30,7 +31,7 @@ export interface DocumentOptions {
 export function importDocuments(stem: string, options: DocumentOptions, taken: Set<string>): Imported {
   const drafts: Draft[] = [];
   const problems: string[] = [];
-  const parts = options.text.split(/^---(?:\s.*)?$/m).filter((part) => part.trim() !== '');
+  const parts = options.text.split(/^---(?:[ \t].*)?\r?$/m).filter((part) => part.trim() !== '');
   if (parts.length > MAX_DOCUMENTS) problems.push(`only the first ${MAX_DOCUMENTS} documents were read`);
   for (const part of parts.slice(0, MAX_DOCUMENTS)) {
     const { value, problems: wrong } = readYaml(options.file, part, options.mostBytes);
@@ -45,11 +46,18 @@ export function importDocuments(stem: string, options: DocumentOptions, taken: S
     }
     for (const item of Array.isArray(value) ? value : [value]) {
       const draft = draftOf(stem, new Fields(item), options, taken);
-      if (typeof draft === 'string') problems.push(draft);
-      else if (draft !== undefined) drafts.push(draft);
+      if (draft === undefined) continue;
+      const problem = typeof draft === 'string' ? draft : referenceIn(draft);
+      if (problem !== undefined) problems.push(problem);
+      else if (typeof draft !== 'string') drafts.push(draft);
     }
   }
   return { drafts, problems };
+}
+
+function referenceIn({ registration, secrets }: Draft): string | undefined {
+  const ours = new Set(secrets.map(({ variable }) => `\${env:${variable}}`));
+  return foreignReference(registration, (reference) => ours.has(reference));
 }
 
 /** No cycles, and no more than can be walked through. */
@@ -125,7 +133,7 @@ function runnerSet(fields: Fields, at: readonly string[], stem: string, taken: S
   fields.get('apiVersion');
   const url = fields.text(...at, 'githubConfigUrl') ?? '';
   const where = claimFrom(url);
-  if (where === undefined) return `githubConfigUrl is not an address of GitHub: ${url}`;
+  if (where === undefined) return 'githubConfigUrl is not an address of GitHub';
   const label = fields.text(...at, 'runnerScaleSetName') ?? fields.text('metadata', 'name') ?? stem;
   const name = nameFrom(label, taken);
   const notes: string[] = ['backends: write where the runners should run: docs/providers.md'];

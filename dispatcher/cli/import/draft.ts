@@ -73,3 +73,25 @@ export const NO_IMAGE = 'registry.invalid/runner:latest';
 export function withoutUndefined(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
+
+/**
+ * A text from outside must not become a reference: nobody would see that the registration reads a secret. Undefined: none does.
+ * `isOurs`: of one that the import wrote itself.
+ */
+export function foreignReference(
+  value: unknown,
+  isOurs: (reference: string) => boolean,
+  path: readonly string[] = [],
+): string | undefined {
+  if (typeof value === 'string') {
+    const others = value.replaceAll(/\$\{[^{}]*\}/g, (found) => (isOurs(found) ? ' ' : found));
+    if (!others.includes('${')) return undefined;
+    return `\`${path.join('.')}\` holds \${, which would be a reference here: write this registration by hand`;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const found = foreignReference(item, isOurs, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,6 +1,7 @@
 /** The older dispatcher: registrations as JSON in variables of makefiles. */
 import {
   type Draft,
+  foreignReference,
   IMAGE_TO_DO,
   type Imported,
   NO_IMAGE,
@@ -34,11 +35,21 @@ export function importMakefiles(alias: string, common: string | undefined, text:
   if (found.length === 0) problems.push('no variable holds a registration: a JSON object with `Type` and `Url`');
   const drafts = found.flatMap((fields) => {
     const draft = draftOf(alias, fields, taken);
-    if (typeof draft !== 'string') return [draft];
-    problems.push(draft);
+    if (typeof draft === 'string') {
+      problems.push(draft);
+      return [];
+    }
+    const problem = foreignReference(draft.registration, isReferenceOfMakefile);
+    if (problem === undefined) return [draft];
+    problems.push(problem);
     return [];
   });
   return { drafts, problems };
+}
+
+/** Of a variable, as each that a makefile names becomes one. */
+function isReferenceOfMakefile(reference: string): boolean {
+  return reference === UNREAD || /^\$\{env:[\w.-]+\}$/.test(reference);
 }
 
 type Fields = Readonly<Record<string, string>>;
@@ -75,7 +86,7 @@ function draftOf(alias: string, fields: Fields, taken: Set<string>): Draft | str
   const url = fields['Url'] ?? '';
   const parsed = ownerIn(url);
   const [owner, repository] = parsed?.parts ?? [];
-  if (parsed === undefined || owner === undefined) return `\`Url\` is not the address of an owner: ${url}`;
+  if (parsed === undefined || owner === undefined) return '`Url` is not the address of an owner';
   const name = nameFrom(alias, taken);
   const notes: string[] = [];
   const secrets: { variable: string; holds: string }[] = [];
