@@ -36,7 +36,10 @@ interface Places {
   quickAtMs: number | undefined;
 }
 
+/** Since the start: until then the dispatcher is not ready. */
 export const NOT_LISTED = 'not listed yet';
+/** A change must not take a service that works out of its load balancer. */
+const NOT_LISTED_ANEW = 'not listed since its change';
 
 export class SweepSchedule {
   readonly #lineOf: (registration: string) => string;
@@ -73,13 +76,16 @@ export class SweepSchedule {
     this.#random = random;
     this.#nextMs = clock.now();
     this.#allowanceAtMs = this.#nextMs;
-    for (const name of registrations) this.add(name);
+    for (const name of registrations) {
+      this.#failures.set(name, [NOT_LISTED]);
+      this.add(name);
+    }
   }
 
   /** It is new, or some of its backends are: what runs there is listed, and until then it counts as not listed. */
   add(name: string): void {
     this.#names.add(name);
-    this.#failures.set(name, [NOT_LISTED]);
+    if (this.#failures.get(name)?.[0] !== NOT_LISTED) this.#failures.set(name, [NOT_LISTED_ANEW]);
     // A sweep of what it was before lists other backends: it is due again when that one ends.
     if (this.#running.has(name)) this.#again.add(name);
     else this.#dueAtMs.set(name, this.#clock.now());
@@ -115,7 +121,7 @@ export class SweepSchedule {
   /** A job or runner of this registration is there: it is swept often, and at once if it never was. */
   markActive(name: string): void {
     this.#activeAtMs.set(name, this.#clock.now());
-    const waits = this.#dueAtMs.has(name) && this.#failures.get(name)?.[0] === NOT_LISTED;
+    const waits = this.#dueAtMs.has(name) && this.#isUnlisted(name);
     if (waits) this.#urgent.add(name);
     const dueAtMs = this.#dueAtMs.get(name);
     const soonMs = this.#clock.now() + EVERY_MS;
@@ -129,7 +135,12 @@ export class SweepSchedule {
    * of those in which nothing happens can wait for their next one, because it costs each a token.
    */
   includesGithub(name: string): boolean {
-    return this.#names.size <= BURST || this.#wasActive(name) || this.#failures.get(name)?.[0] !== NOT_LISTED;
+    return this.#names.size <= BURST || this.#wasActive(name) || !this.#isUnlisted(name);
+  }
+
+  #isUnlisted(name: string): boolean {
+    const failure = this.#failures.get(name)?.[0];
+    return failure === NOT_LISTED || failure === NOT_LISTED_ANEW;
   }
 
   #wasActive(name: string): boolean {

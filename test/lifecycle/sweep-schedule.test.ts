@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
+import { NOT_LISTED, SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
 import { manualClock } from './manual-clock.ts';
 
 const MINUTE = 60_000;
@@ -35,6 +35,20 @@ describe('the schedule of sweeps', () => {
     sweeps.finish('r1', []);
     clock.move(5 * MINUTE);
     expect(sweeps.take()).to.have.members(['r0', 'r1']);
+  });
+
+  it('tells those that a change added from those that were not listed since the start', () => {
+    const { sweeps } = schedule(2);
+    sweeps.add('r1');
+    expect([...sweeps.failures.values()].flat()).to.deep.equal([NOT_LISTED, NOT_LISTED]);
+    sweeps.take();
+    for (const name of ['r0', 'r1']) sweeps.finish(name, []);
+    expect(sweeps.failures.size).to.equal(0);
+    for (const name of ['r0', 'new']) sweeps.add(name);
+    expect([...sweeps.failures.keys()]).to.deep.equal(['r0', 'new']);
+    expect([...sweeps.failures.values()].flat()).to.not.include(NOT_LISTED);
+    sweeps.markActive('new');
+    expect(sweeps.take()).to.deep.equal(['new', 'r0']);
   });
 
   it('asks for no time before a place can be free', () => {
