@@ -223,7 +223,7 @@ class LoopingEngine implements Engine {
     });
     this.#standby = new StandbyLoop({
       ...{ clock, maxLaunches, maxRunners: options.maxRunners, tenants },
-      ...{ context, ledger, board, backends, places: launchPlaces, launches: this.#launches, handOver, pools },
+      ...{ context, ledger, board, backends, holds, places: launchPlaces, launches: this.#launches, handOver, pools },
       maintenance: permits.maintenance,
       rate: permits.rate,
     });

@@ -254,6 +254,33 @@ describe('standby', () => {
     expect(launched, 'no place is left for another').to.have.length(2);
   });
 
+  it('makes room for a job whose backend none of its containers is on', async () => {
+    const [backend] = acme().backends;
+    if (backend === undefined) throw new Error('no backend');
+    const backends = [backend, { ...backend, name: 'other' }];
+    const policy = { ...acme().policy, backends: ['*'] };
+    await open({ registrations: [acme({ maxRunners: 1, backends, policy })] });
+    const { name } = await readyOne();
+    const at = (await row(name))?.backend === 'other' ? backend.name : 'other';
+    await fixture.tell(told(fixture, { jobId: 1, labels: ['acme-runner', `backend-${at}`] }));
+    await fixture.advance(MINUTE);
+    expect(await reasons(name)).to.include('a waiting job needs its place');
+    expect(registered).to.have.length(1);
+  });
+
+  it('makes no room for a job that may not launch', async () => {
+    const globex = registration('globex', { claim: { kind: 'organization', organization: 'globex' } });
+    await open({ maxRunners: 1, registrations: [acme(), globex] });
+    const { name } = await readyOne();
+    await fixture.engine.pause({ registration: 'globex', reason: null, by: 'ops', byPlatform: true });
+    await fixture.tell(told(fixture, { jobId: 1, owner: 'globex', labels: ['globex-runner'] }));
+    await fixture.advance(MINUTE);
+    expect((await row(name))?.state).to.equal('parked');
+    await fixture.engine.resume('globex');
+    await fixture.advance(3_000);
+    expect(await reasons(name)).to.include('a waiting job needs its place');
+  });
+
   it('serves at the cap too: what waits needs no further place', async () => {
     await open({ registrations: [acme({ maxRunners: 1 })] });
     const { asked } = await readyOne();

@@ -59,7 +59,7 @@ function poolsOf(registration: Registration): readonly Pool[] {
 }
 
 /** Whether the pool's containers are what a job of the lane would get, on whatever backend. */
-export function isFor({ lane: of }: Pool, lane: LaneSpec): boolean {
+function isFor({ lane: of }: Pool, lane: LaneSpec): boolean {
   return of.registration === lane.registration && of.host === lane.host && isSameWish(of.wish, lane.wish);
 }
 

@@ -3,6 +3,7 @@ import { MINUTE, SECOND } from '../../../time/units.ts';
 import type { Ledger, RunnerRow } from '../../ledger/ledger.ts';
 import type { Backends } from '../backends.ts';
 import type { Board } from '../board.ts';
+import type { Holds } from '../holds.ts';
 import type { LaunchLoop } from '../launch-loop.ts';
 import type { LaunchPlaces } from '../launch-places.ts';
 import type { LaunchRate } from '../launch-rate.ts';
@@ -11,7 +12,7 @@ import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
 import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
-import { isFor, type Pool, type Pools } from './pools.ts';
+import { canServe, type Pool, type Pools } from './pools.ts';
 
 /** Between two plans: each reads the pools' rows. */
 const PAUSE_MS = SECOND;
@@ -23,11 +24,12 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly context: RunnerContext;
   readonly board: Board;
   readonly backends: Backends;
+  readonly holds: Holds;
   readonly places: LaunchPlaces;
-  readonly launches: Pick<LaunchLoop, 'launchAhead'>;
+  readonly launches: Pick<LaunchLoop, 'blockedBy' | 'launchAhead'>;
   readonly handOver: HandOver;
   readonly pools: Pools;
-  readonly maintenance: Pick<Maintenance, 'isPaused' | 'untilMs'>;
+  readonly maintenance: Pick<Maintenance, 'untilMs'>;
   readonly rate: Pick<LaunchRate, 'roomOf'>;
 }
 
@@ -108,12 +110,13 @@ export class StandbyLoop {
     context.wake();
   }
 
-  /** At its rate, or in a window, it launches nothing. */
+  /** At its rate, paused, or in a window, it launches nothing. */
   async #mayLaunch(registration: string): Promise<boolean> {
     const { maintenance, rate, tenants } = this.#options;
-    const configured = tenants.get(registration)?.registration;
-    if (configured === undefined || (await maintenance.untilMs(registration)) !== undefined) return false;
-    return rate.roomOf(configured) > 0;
+    const tenant = tenants.get(registration);
+    if (tenant === undefined || tenant.leaving !== undefined) return false;
+    if ((await maintenance.untilMs(registration)) !== undefined) return false;
+    return rate.roomOf(tenant.registration) > 0;
   }
 
   #poolOf(registration: string, key: string): Pool | undefined {
@@ -151,7 +154,7 @@ export class StandbyLoop {
     }
     const plan = planStandby({
       pools: facts,
-      waiting: this.#waiting(facts, byKey),
+      waiting: await this.#waiting(facts, byKey),
       ...(await this.#room()),
       launches: Math.min(
         places.free(),
@@ -165,21 +168,32 @@ export class StandbyLoop {
     }
   }
 
-  /** What the pools leave over: a lane that one serves takes its containers, ready or not, one for each job. */
-  #waiting(facts: readonly PoolFacts[], byKey: ReadonlyMap<string, Pool>): readonly WaitingFacts[] {
-    const { board } = this.#options;
-    const left = new Map(facts.map(({ key, runners }) => [key, runners.length]));
+  /**
+   * What the pools leave over: a lane that one serves takes its containers, ready or not, one for each job. A job that could
+   * not launch now in any place asks for none.
+   */
+  async #waiting(facts: readonly PoolFacts[], byKey: ReadonlyMap<string, Pool>): Promise<readonly WaitingFacts[]> {
+    const { backends, board, holds, launches } = this.#options;
+    const left = new Map(facts.map(({ key, runners }) => [key, [...runners]]));
     const waiting: WaitingFacts[] = [];
     for (const registration of board.registrationsInNeed()) {
+      const mayLaunch = await this.#mayLaunch(registration);
       for (const { lane, need } of board.lanesInNeed(registration)) {
         let count = need;
         for (const [key, pool] of byKey) {
-          if (!isFor(pool, lane)) continue;
-          const served = Math.min(count, left.get(key) ?? 0);
-          left.set(key, (left.get(key) ?? 0) - served);
-          count -= served;
+          const runners = left.get(key) ?? [];
+          const serving = new Set(runners.filter((runner) => canServe(pool, runner, lane)).slice(0, count));
+          left.set(
+            key,
+            runners.filter((runner) => !serving.has(runner)),
+          );
+          count -= serving.size;
         }
-        if (count > 0) waiting.push({ registration, backends: lane.backends, count });
+        if (count <= 0 || !mayLaunch || launches.blockedBy(lane.key) !== undefined) continue;
+        const admittance = holds.admittance(lane);
+        const { open } = backends.usable(lane);
+        if (admittance.kind === 'held' || open.length === 0) continue;
+        waiting.push({ registration, backends: open, count: admittance.kind === 'trial' ? 1 : count });
       }
     }
     return waiting;
