@@ -81,13 +81,16 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
 }
 
 async function idOf(client: AdminClient, name: string): Promise<string> {
+  let called: string | undefined;
   for (let cursor: string | undefined; ; ) {
     const { tokens, next } = await client.get(['tokens'], { limit: '500', cursor }, tokenListSchema);
-    const found = tokens.find((one) => one.id === name || (one.name === name && one.state === 'in-force'));
-    if (found !== undefined) return found.id;
+    // Before any name: a token that is called as another's id shields nothing.
+    if (tokens.some(({ id }) => id === name)) return name;
+    called ??= tokens.find((one) => one.name === name && one.state === 'in-force')?.id;
     if (next === null) break;
     cursor = next;
   }
+  if (called !== undefined) return called;
   throw new AdminClientError(1, `no token in force is called ${name}`, '`shr token list` lists those that there are');
 }
 

@@ -18,7 +18,8 @@ import { type Asked, type Endpoint, endpoint } from './endpoint.ts';
 import { cursorOf, pageOf, placeOf } from './page.ts';
 import { isAtLeast, isWithin, RESERVED_NAMES, type Viewer } from './viewer.ts';
 
-const auditPlace = z.tuple([z.string().regex(/^[0-9a-z]{26}$/)]);
+const ID = /^[0-9a-z]{26}$/;
+const auditPlace = z.tuple([z.string().regex(ID)]);
 
 export function accessEndpoints(sources: AdminSources): readonly Endpoint[] {
   const { clock, ledger, log, random } = sources;
@@ -80,6 +81,13 @@ export function accessEndpoints(sources: AdminSources): readonly Endpoint[] {
             400,
             `${name} is not a name for a token`,
             'It stands for the dispatcher itself: choose another.',
+          );
+        }
+        if (ID.test(name)) {
+          throw new AdminProblem(
+            400,
+            `${name} is not a name for a token`,
+            'It reads like the id of one: choose another.',
           );
         }
         const token = newToken(random);

@@ -3,7 +3,7 @@ import { createCommand as auditCommand } from '../../dispatcher/cli/audit.ts';
 import { createCommand as jobsCommand } from '../../dispatcher/cli/jobs.ts';
 import { createCommand as tokenCommand } from '../../dispatcher/cli/token.ts';
 import type { Fixture } from '../http/admin-fixture.ts';
-import { openTenants } from '../http/tenants-fixture.ts';
+import { issue, openTenants } from '../http/tenants-fixture.ts';
 import { run } from './admin-run.ts';
 
 describe('shr token and shr audit', () => {
@@ -43,6 +43,13 @@ describe('shr token and shr audit', () => {
       1,
       'shr: no token in force is called ci\n     `shr token list` lists those that there are\n',
     ]);
+  });
+
+  it('revoke the token with an id, whichever is called so', async () => {
+    const id = '0000000000000000000000000a';
+    await issue(fixture.ledger, { id: '0000000000000000000000000b', name: id });
+    await issue(fixture.ledger, { id, name: 'stolen' });
+    expect((await shr(tokenCommand, ['revoke', id])).out).to.equal('stolen is refused from now on.\n');
   });
 
   it('show what was done and what was refused', async () => {

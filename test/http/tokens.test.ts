@@ -107,7 +107,7 @@ describe('tokens of the admin API', () => {
   it('have names of their own while they are in force', async () => {
     await created('name=ci&role=viewer');
     expect((await create('name=ci&role=viewer')).status).to.equal(409);
-    for (const name of ['admintoken', 'local', 'With%20space', '-x', '']) {
+    for (const name of ['admintoken', 'local', 'With%20space', '-x', '', '01kbwt0000000000000000000a']) {
       expect((await create(`name=${name}&role=viewer`)).status, name).to.equal(400);
     }
   });
