@@ -99,6 +99,7 @@ export function accessEndpoints(sources: AdminSources): readonly Endpoint[] {
           tenants: scope,
           createdAtMs: nowMs,
           createdBy: viewer.name,
+          sessionId: viewer.sessionId ?? null,
           expiresAtMs: earliest(expires === null ? null : nowMs + expires, viewer.expiresAtMs),
           revokedAtMs: null,
           revokedBy: null,

@@ -36,6 +36,8 @@ export interface AccessOptions {
 export interface People {
   /** Of a request with a session; throws a refusal where that is over, or the request may be another page's. */
   viewer(request: Request): Viewer | undefined;
+  /** Whether the session is in force, and its person an administrator of these tenants still. */
+  stillAdmin(sessionId: string, tenants: readonly string[] | null): boolean;
 }
 
 export class AdminAccess {
@@ -101,6 +103,10 @@ export class AdminAccess {
     }
     if (row.expiresAtMs !== null && row.expiresAtMs <= this.#options.clock.now()) {
       throw refusal(request, `the token ${row.name} expired at ${new Date(row.expiresAtMs).toISOString()}`);
+    }
+    // A restart ends all sessions, and so does the end of logins.
+    if (row.sessionId !== null && this.#options.people?.stillAdmin(row.sessionId, row.tenants) !== true) {
+      throw refusal(request, `the token ${row.name} ended with the session that it was made with`);
     }
     return viewerOf(row);
   }

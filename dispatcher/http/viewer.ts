@@ -17,6 +17,8 @@ export interface Viewer {
   readonly rights?: Rights;
   /** Of a person's browser: what its page sends along with each write. */
   readonly csrfToken?: string;
+  /** Of a person, or of a token that was made with it: what is made with either ends with it. */
+  readonly sessionId?: string | null;
 }
 
 /** The holder of `adminToken` of dispatcher.yaml. */
@@ -41,8 +43,8 @@ export function isAtLeast(role: Role, least: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(least);
 }
 
-export function viewerOf({ id, name, role, tenants, expiresAtMs }: TokenRow): Viewer {
-  return { id, name, role, tenants, expiresAtMs };
+export function viewerOf({ id, name, role, tenants, expiresAtMs, sessionId }: TokenRow): Viewer {
+  return { id, name, role, tenants, expiresAtMs, sessionId };
 }
 
 /** Whether everything within `inner` is within `outer`. */

@@ -573,6 +573,8 @@ export interface TokenRow {
   readonly createdAtMs: number;
   /** The name of the token that made it. */
   readonly createdBy: string;
+  /** Of the person's session that it was made with, if only through another token: it ends with that. */
+  readonly sessionId: string | null;
   /** Null: never. */
   readonly expiresAtMs: number | null;
   readonly revokedAtMs: number | null;

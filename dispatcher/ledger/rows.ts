@@ -522,6 +522,7 @@ const tokenSchema = z.object({
   tenants: json(z.array(text)).nullable(),
   createdAtMs: integer,
   createdBy: text,
+  sessionId: text.nullable(),
   expiresAtMs: integer.nullable(),
   revokedAtMs: integer.nullable(),
   revokedBy: text.nullable(),

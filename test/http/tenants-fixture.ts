@@ -37,6 +37,7 @@ export async function issue(ledger: Ledger, change: Partial<TokenRow> = {}): Pro
     tenants: null,
     createdAtMs: NOW,
     createdBy: 'adminToken',
+    sessionId: null,
     expiresAtMs: null,
     revokedAtMs: null,
     revokedBy: null,

@@ -11,6 +11,7 @@ const token = (name: string, change: Partial<TokenRow> = {}): TokenRow => ({
   tenants: null,
   createdAtMs: 1_000,
   createdBy: 'adminToken',
+  sessionId: null,
   expiresAtMs: null,
   revokedAtMs: null,
   revokedBy: null,

@@ -7,7 +7,7 @@ import type { Log } from '../../log.ts';
 import type { GroupAccess, OidcConfig } from '../../model/registration.ts';
 import { AdminProblem } from '../admin-problem.ts';
 import { SlowAnswers } from '../slow-answers.ts';
-import type { Rights, Viewer } from '../viewer.ts';
+import { isWithin, type Rights, type Viewer } from '../viewer.ts';
 import { type Cookie, clearing, cookieOf, cookieValue, setting } from './cookies.ts';
 import { Issuer, LoginFailure, type LoginFailureCode } from './issuer.ts';
 import { PENDING_MS, type PendingLogin, PendingLogins } from './pending-login.ts';
@@ -113,7 +113,14 @@ export class Logins {
     return {
       ...{ id: `${PERSON}${session.person.subject}`, name: `${PERSON}${session.person.name}`, role },
       ...{ tenants: rights.viewer, rights, expiresAtMs: session.endsAtMs, csrfToken: session.csrfToken },
+      sessionId: session.id,
     };
+  }
+
+  /** Whether what was made with the session still holds: it is in force, and its person an administrator of these. */
+  stillAdmin(sessionId: string, tenants: readonly string[] | null): boolean {
+    const session = this.#sessions.withId(sessionId);
+    return session !== undefined && isWithin(tenants, this.#rightsOf(session.person).admin);
   }
 
   /** Those in force, with what they may do now. */

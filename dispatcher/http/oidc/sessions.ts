@@ -72,6 +72,10 @@ export class Sessions {
     return undefined;
   }
 
+  withId(id: string): Session | undefined {
+    return this.all().find((session) => session.id === id);
+  }
+
   end(secret: string): void {
     this.#sessions.delete(hashOf(secret));
   }

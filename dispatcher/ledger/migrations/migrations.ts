@@ -503,6 +503,16 @@ const nineteenth: Migration = {
   ],
 };
 
+const twentieth: Migration = {
+  version: 20,
+  name: 'the session that each token was made with',
+  statements: (builder) => [
+    builder.schema.alterTable('tokens').addColumn('sessionId', 'text').compile(),
+    // A restart ends all sessions.
+    builder.updateTable('tokens').set({ sessionId: 'ended' }).where('createdBy', 'like', 'person:%').compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -520,6 +530,7 @@ export const migrations: readonly Migration[] = [
   seventeenth,
   eighteenth,
   nineteenth,
+  twentieth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -1,11 +1,12 @@
 /** People before the whole admin API, beside its tokens. */
 import { expect } from 'chai';
+import { tokenCreatedSchema } from '../../../dispatcher/http/admin-shapes.ts';
 import type { GroupAccess } from '../../../dispatcher/model/registration.ts';
 import { Secret } from '../../../dispatcher/model/registration.ts';
 import { type SimulatedIssuer, startIssuer } from '../../../simulators/oidc/index.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { type Fixture, TOKEN } from '../admin-fixture.ts';
-import { openTenants, tokenOf } from '../tenants-fixture.ts';
+import { as, openTenants, problemOf, tokenOf } from '../tenants-fixture.ts';
 import { Browser, type Seen } from './login-fixture.ts';
 
 const ORIGIN = 'https://shr.example.com';
@@ -57,6 +58,7 @@ describe('people before the admin API', () => {
     await issuer.close();
   });
 
+  type Person = Awaited<ReturnType<typeof loggedIn>>;
   /** Somebody of these groups, whose page sends what a page of ours sends along. */
   async function loggedIn(name: string, ...groups: readonly string[]) {
     issuer.person = { sub: `id-of-${name}`, email: name, groups };
@@ -124,6 +126,42 @@ describe('people before the admin API', () => {
     expect((await ada.post('/api/tokens?name=theirs&role=viewer&tenants=team-g')).status).to.equal(403);
     expect((await ada.post('/api/tokens?name=all&role=viewer')).status).to.equal(403);
   });
+
+  for (const [how, end] of [
+    ['a logout', async (ada: Person) => void (await ada.post('/logout'))],
+    [
+      'the loss of the role',
+      async () => {
+        access = ACCESS.filter(({ group }) => group !== 'a-admins');
+      },
+    ],
+    [
+      'an administrator who ends it',
+      async () => {
+        const root = await loggedIn('root', 'platform');
+        const all = JSON.stringify((await root.get('/api/sessions')).body);
+        const [, id] = /"id":"([0-9a-f]{16})","person":\{"id":"person:id-of-ada"/.exec(all) ?? [];
+        expect((await root.post(`/api/sessions/${id}/revoke`)).status).to.equal(200);
+      },
+    ],
+  ] as const) {
+    it(`make tokens that end with ${how}, and so do those that such tokens make`, async () => {
+      const ada = await loggedIn('ada', 'a-admins', 'watchers');
+      const made = await ada.post('/api/tokens?name=one&role=admin&tenants=team-a&expires=never');
+      const one = String(made.body['token']);
+      const path = '/api/tokens?name=two&role=viewer&tenants=team-a';
+      const next = tokenCreatedSchema.parse(await (await fixture.ask(path, { method: 'POST', ...as(one) })).json());
+      const lasting = await tokenOf(fixture.ledger, 'admin', ['team-a']);
+      for (const token of [one, next.token]) expect((await fixture.ask('/api/me', as(token))).status).to.equal(200);
+      await end(ada);
+      for (const token of [one, next.token]) {
+        const refused = await fixture.ask('/api/me', as(token));
+        expect(refused.status).to.equal(401);
+        expect((await problemOf(refused)).error).to.match(/ended with the session/);
+      }
+      expect((await fixture.ask('/api/me', as(lasting))).status).to.equal(200);
+    });
+  }
 
   it('are in the audit trail by a name that no token can have', async () => {
     const ada = await loggedIn('adminToken', 'platform');
