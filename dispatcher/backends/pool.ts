@@ -40,8 +40,8 @@ interface Former {
   readonly untilMs: number;
 }
 
-/** Of one backend: beyond it the oldest is forgotten. */
-const MAX_FORMER = 3;
+/** Of one backend. None is forgotten while it may have runners: with so many, the present one is not used until they are gone. */
+const MAX_FORMER = 50;
 
 export interface ProviderPoolOptions {
   readonly clock: Clock;
@@ -164,6 +164,10 @@ export function createProviderPool({ clock, random, log, load = loadProvider }: 
         const words = `registration ${registration.name} has no backend ${name} any more: put it back until its runners are gone`;
         return Promise.reject(new ProviderError('invalid', 'provider load', words));
       }
+      if ((former.get(key) ?? []).length >= MAX_FORMER) {
+        const words = `backend ${name} of ${registration.name} was changed ${MAX_FORMER} times while it had runners: nothing is launched until they are gone`;
+        return Promise.reject(new ProviderError('unauthorized', 'provider load', words));
+      }
       const provider = make(key, backend).catch((error: unknown) => {
         throw unmade(backend, error);
       });
@@ -188,9 +192,7 @@ export function createProviderPool({ clock, random, log, load = loadProvider }: 
         making.delete(key);
         made.delete(key);
         if (provider === undefined) continue;
-        const all = [{ provider, untilMs: clock.now() }, ...(former.get(key) ?? [])];
-        former.set(key, all.slice(0, MAX_FORMER));
-        for (const one of all.slice(MAX_FORMER)) closeUnused(one);
+        former.set(key, [{ provider, untilMs: clock.now() }, ...(former.get(key) ?? [])]);
       }
     },
     forgetFormer(registration) {

@@ -73,6 +73,36 @@ describe('the providers behind the backends', () => {
     expect(await backends.of(gone, 'main', 1_500).catch(({ message }) => message)).to.match(/has no backend main/);
   });
 
+  it('keep every earlier configuration that may have runners, and after very many launch nothing until they are gone', async () => {
+    const clock = new VirtualClock(1_000);
+    const load = async (): Promise<ProviderModule> => ({ ...dockerModule, options: z.any(), create: serviceOf });
+    const backends = createProviderPool({ clock, random: () => 0.5, load });
+    const version = (number: number) => ({
+      name: 'acme',
+      backends: [backend('main', { account: `v${number}`, has: [`r${number}`] })],
+    });
+    for (let number = 0; number < 50; number += 1) {
+      backends.reconfigure(version(number));
+      await backends.of(version(number), 'main');
+      await clock.advance(1_000);
+    }
+    for (const number of [50, 51]) {
+      backends.reconfigure(version(number));
+      const refused = await backends.of(version(number), 'main').catch((error: unknown) => error);
+      expect(refused)
+        .to.be.instanceOf(ProviderError)
+        .and.have.property('message')
+        .that.matches(/changed 50 times/);
+    }
+    const first = await backends.of(version(51), 'main', 1_500);
+    for (const name of ['r0', 'r1', 'r49'])
+      expect(await first.inspect({ name }), name).to.include({ state: 'running' });
+    backends.forgetFormer('acme');
+    const present = await backends.of(version(51), 'main');
+    expect(await present.inspect({ name: 'r51' })).to.include({ state: 'running' });
+    await backends.close();
+  });
+
   it('believe the present credentials where the earlier ones are refused, and nothing where a service fails', async () => {
     const absent = serviceOf({ account: 'new', has: [] });
     const refused = serviceOf({ account: 'old', has: [], fails: 'unauthorized' });
