@@ -343,6 +343,28 @@ describe('shr validate', () => {
       expect(out).to.not.match(/one\.example|two\.example/);
     });
 
+    it('says that a secret is another, and shows no reference', async () => {
+      const state = (token: string, secret: string) =>
+        registration({
+          credentials: { token: `\${env:TENANT_ACME_${token}}` },
+          webhook: { secrets: [`\${env:TENANT_ACME_${secret}}`] },
+        });
+      await write('base/registrations/acme.yaml', state('TOKEN', 'HOOK'));
+      await write('head/registrations/acme.yaml', state('OTHER', 'HOOK'));
+      const token = await compare();
+      const changes = (out: string) => out.slice(out.indexOf('What changes:'));
+      expect(changes(token.out)).to.match(/registration acme changes\n {4}credentials: changed\n(?! {4})/);
+      expect(changes(token.out)).to.not.include('TENANT_ACME');
+      await write('head/registrations/acme.yaml', `# Written in another way.\n${state('TOKEN', 'NEXT')}`);
+      const hook = await compare();
+      expect(changes(hook.out)).to.match(/registration acme changes\n {4}webhook: changed\n(?! {4})/);
+      const app = (key: string) =>
+        registration({ credentials: { app: { id: '7', privateKey: `\${env:TENANT_ACME_${key}}` } } });
+      await write('base/registrations/acme.yaml', app('KEY'));
+      await write('head/registrations/acme.yaml', app('SECOND_KEY'));
+      expect((await compare()).out).to.include('    credentials: changed\n');
+    });
+
     it('appends a report in Markdown in which a tenant’s text is only text', async () => {
       const hostile = 'a`b``<img src=x>[x](http://y) @team';
       await write(

@@ -51,7 +51,7 @@ function fieldText({ kind }: Change, change: FieldChange, quoted: (text: string)
   const parts = [
     ...(added.length > 0 ? [`+ ${list(added)}`] : []),
     ...(removed.length > 0 ? [`− ${list(removed)}`] : []),
-    ...(hidden ? ['options changed'] : []),
+    ...(hidden ? [field.startsWith('backends.') ? 'options changed' : 'changed'] : []),
   ];
   return `${name}: ${parts.join('; ')}`;
 }

@@ -1,5 +1,6 @@
 /** What changes for whom between two states of the configuration, for the review of a pull request. Pure. */
-import type { Inspection } from '../../config/load.ts';
+import { readYaml } from '../../config/document.ts';
+import { type Inspection, REGISTRATION_BOUNDS } from '../../config/load.ts';
 import { foldLabel } from '../../labels/values.ts';
 import type { Registration } from '../../model/registration.ts';
 import { type Fact, type Facts, factsOf, factsOfGrant } from './facts.ts';
@@ -43,7 +44,7 @@ export interface Overlap {
 /** For each registration; beyond it they are not listed. */
 export const MAX_OVERLAPS = 20;
 
-type State = Pick<Inspection, 'registrations' | 'quarantined'> & {
+type State = Pick<Inspection, 'registrations' | 'quarantined' | 'good'> & {
   readonly platform: Pick<Inspection['platform'], 'tenants'>;
 };
 
@@ -51,6 +52,7 @@ export function changesBetween(before: State, after: State): Changes {
   const old = new Map(before.registrations.map((registration) => [registration.name, registration]));
   const now = new Map(after.registrations.map((registration) => [registration.name, registration]));
   const names = [...new Set([...old.keys(), ...now.keys()])].sort();
+  const texts = [before, after].map(({ good }) => new Map(good.map(({ name: one, text }) => [one, text])));
   const earlier = new OverlapFinder(before);
   const later = new OverlapFinder(after);
   const unread = new Set(after.quarantined.filter(({ name }) => !now.has(name)).map(({ name }) => name));
@@ -60,7 +62,8 @@ export function changesBetween(before: State, after: State): Changes {
     if (unread.has(name)) return [];
     const known = new Set(one === undefined ? [] : earlier.of(one).map(keyOf));
     const overlaps = other === undefined ? [] : later.of(other).filter((overlap) => !known.has(keyOf(overlap)));
-    const all = changeOf(name, one && factsOf(one), other && factsOf(other));
+    const [document, documentThen] = documentsOf(texts.map((known) => known.get(name)));
+    const all = changeOf(name, one && factsOf(one, document), other && factsOf(other, documentThen));
     // Of a removed one only whose jobs are not served any more.
     const fields = all.kind === 'removed' ? all.fields.filter(({ field }) => field === 'claims') : all.fields;
     const change = { ...all, fields };
@@ -68,6 +71,12 @@ export function changesBetween(before: State, after: State): Changes {
     return [{ ...change, tenant: (other ?? one)?.grant?.tenant, overlaps: overlaps.slice(0, MAX_OVERLAPS) }];
   });
   return { grants: grantChanges(before, after), registrations, unread: [...unread] };
+}
+
+/** Of the two texts of a file, if both are known and differ. */
+function documentsOf([before, after]: readonly (string | undefined)[]): readonly unknown[] {
+  if (before === undefined || after === undefined || before === after) return [];
+  return [before, after].map((text) => readYaml('', text, REGISTRATION_BOUNDS.bytes).value);
 }
 
 function grantChanges(before: State, after: State): readonly Change[] {
@@ -100,7 +109,7 @@ function fieldChange(field: string, before: Fact | undefined, after: Fact | unde
   const [old, now] = [before?.items ?? [], after?.items ?? []];
   const added = now.filter((item) => !old.includes(item));
   const removed = old.filter((item) => !now.includes(item));
-  const hidden = before !== undefined && after !== undefined && before.print !== after.print;
+  const hidden = before?.print !== undefined && after?.print !== undefined && before.print !== after.print;
   // The order of a list counts: backends are tried in it.
   const moved = added.length + removed.length === 0 && old.join('\n') !== now.join('\n');
   if (moved) return { field, added: now, removed: old, hidden };

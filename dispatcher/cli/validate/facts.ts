@@ -12,8 +12,11 @@ export interface Fact {
   readonly print?: string;
 }
 
-/** Without what may be secret: of credentials their kind, of a backend's options whether they are others. */
-export function factsOf(registration: Registration): Facts {
+/**
+ * Without what may be secret: of credentials their kind and whether they are others, as of a backend's options. `document`: the
+ * file as it is written, as references that cannot be resolved here look alike; undefined if it is not known.
+ */
+export function factsOf(registration: Registration, document?: unknown): Facts {
   const { name: _name, grant, claim, credentials, webhookSecrets, backends, ...others } = registration;
   const facts = new Map<string, Fact>();
   flatten(facts, '', grant === undefined ? {} : { tenant: grant.tenant });
@@ -22,6 +25,11 @@ export function factsOf(registration: Registration): Facts {
     credentials: credentials.kind === 'app' ? `GitHub App ${credentials.appId}` : 'a token',
     webhook: webhookSecrets.length > 0 ? 'an endpoint of its own' : undefined,
   });
+  for (const field of ['credentials', 'webhook']) {
+    const fact = facts.get(field);
+    if (fact !== undefined && document !== undefined)
+      facts.set(field, { ...fact, print: printOf(sectionOf(document, field)) });
+  }
   flatten(facts, '', { backends: backends.map(({ name }) => name) });
   for (const backend of backends) facts.set(`backends.${backend.name}`, factOfBackend(backend));
   flatten(facts, '', others);
@@ -55,12 +63,18 @@ function factOfBackend({ kind, region, maxRunners, shared, weight, options }: Ba
     `maxRunners ${maxRunners}`,
     ...(weight === undefined ? [] : [`weight ${weight}`]),
   ];
-  return {
-    items,
-    print: createHash('sha256')
-      .update(JSON.stringify(options) ?? '')
-      .digest('hex'),
-  };
+  return { items, print: printOf(options) };
+}
+
+function sectionOf(document: unknown, field: string): unknown {
+  if (typeof document !== 'object' || document === null) return undefined;
+  return Object.entries(document).find(([key]) => key === field)?.[1];
+}
+
+function printOf(value: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(value) ?? '')
+    .digest('hex');
 }
 
 function flatten(facts: Map<string, Fact>, above: string, value: object): void {
