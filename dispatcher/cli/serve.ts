@@ -117,7 +117,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       if (signal !== DRAINED) log.info('signal', { signal });
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
-      await reloading?.stop();
+      // Not waited for: where files are slow to read, it must not take the time of the runners.
+      void reloading?.stop();
       await Promise.all([dispatcher.stop(), written, keeping]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(options.drain === true && signal !== DRAINED ? 1 : 0);

@@ -41,6 +41,8 @@ export class Reloading {
   #cancel: () => void = () => {};
   #stopped = false;
   #work: Promise<void> = Promise.resolve();
+  /** Asked for, and not begun. */
+  #asked: Promise<void> | undefined;
 
   constructor(options: ReloadingOptions) {
     this.#options = options;
@@ -51,20 +53,24 @@ export class Reloading {
     this.#lookIn(EVERY_MS);
   }
 
-  /** An operator asks for it: everything is read again, and what is there counts. */
+  /** An operator asks for it: everything is read again, and what is there counts. One that has not begun is enough for all. */
   now(): Promise<void> {
+    if (this.#stopped) return this.#work;
     this.#cancel();
-    this.#work = this.#work.then(async () => {
+    this.#asked ??= this.#work.then(async () => {
+      this.#asked = undefined;
+      if (this.#stopped) return;
       await this.#contained(async () => {
         await this.#options.stamps.look(true);
         await this.#reload('all');
       });
       this.#lookIn(EVERY_MS);
     });
-    return this.#work;
+    this.#work = this.#asked;
+    return this.#asked;
   }
 
-  /** Nothing is put in force after it resolves. */
+  /** Nothing is put in force from now on. Resolves when nothing is being read any more, which can take long. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel();
@@ -107,6 +113,7 @@ export class Reloading {
     if (this.#stopped) return;
     const next = this.#next(loaded, what);
     if (loaded.ok) await this.#keep(loaded.good, next);
+    if (this.#stopped) return;
     const told = this.#current;
     const { registrations } = told;
     const { changed, ended, moved } = differenceOf(told, next);

@@ -12,6 +12,9 @@ describe('reading the configuration again', () => {
   let reloading: Reloading;
   let applied: Configuration[];
   let logged: string[];
+  let reads: ('changed' | 'all')[];
+  /** Until it resolves, files are not read. */
+  let hold: Promise<void>;
 
   async function start(some: Readonly<Record<string, string>>): Promise<void> {
     clock = new VirtualClock(1_000_000);
@@ -20,6 +23,8 @@ describe('reading the configuration again', () => {
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
     applied = [];
     logged = [];
+    reads = [];
+    hold = Promise.resolve();
     const note =
       (level: string) =>
       (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
@@ -28,7 +33,10 @@ describe('reading the configuration again', () => {
       clock,
       log: { info: note('info'), warn: note('warn'), error: note('error') },
       stamps: files.live.stamps,
-      read: (what) => files.live.read(what),
+      read: (what) => {
+        reads.push(what);
+        return hold.then(() => files.live.read(what));
+      },
       started: loaded.configuration,
       apply: (next) => void applied.push(next),
       dispatcherFile: files.sources.dispatcherFile,
@@ -130,6 +138,37 @@ tenants:
     files.write('dispatcher.yaml', granted('serverless-hosted-runner'));
     await clock.advance(2_000);
     expect(names()).to.deep.equal(['acme']);
+  });
+
+  it('reads once more for all that ask while it reads', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    hold = promise;
+    const first = reloading.now();
+    await clock.advance(0);
+    const asked = Array.from({ length: 100 }, () => reloading.now());
+    resolve();
+    await Promise.all([first, ...asked]);
+    expect(reads).to.deep.equal(['all', 'all']);
+    files.write('registrations/emca.yaml', emca);
+    await clock.advance(2_000);
+    expect(names(), 'it goes on looking').to.deep.equal(['acme', 'emca']);
+  });
+
+  it('puts nothing in force once it is stopped, whatever was asked before', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    files.write('registrations/emca.yaml', emca);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    hold = promise;
+    const asked = [reloading.now()];
+    await clock.advance(0);
+    asked.push(reloading.now());
+    const stopped = reloading.stop();
+    asked.push(reloading.now());
+    resolve();
+    await Promise.all([...asked, stopped]);
+    expect(reads).to.deep.equal(['all']);
+    expect(applied).to.deep.equal([]);
   });
 
   it('does not believe that all registrations have ended at once, unless an operator says so', async () => {
