@@ -202,8 +202,9 @@ export class DockerDeployer implements Deployer {
     others: readonly DispatcherContainer[],
     tell: Tell,
   ): Promise<void> {
-    const before = others.filter(isUp);
-    for (const other of before) {
+    const up = others.filter(isUp);
+    const before = up.length > 0 || role === 'drain' ? up : others.filter(isStopped).slice(-1);
+    for (const other of up) {
       tell(`stopping ${other.Name} in order (SIGTERM, at most ${deployment.stopGraceS} s)`);
       await this.#engine.stop(other.Id, deployment.stopGraceS);
     }
@@ -281,6 +282,14 @@ export class DockerDeployer implements Deployer {
 
 function isUp({ State }: DispatcherContainer): boolean {
   return State.Status === 'running' || State.Status === 'restarting' || State.Status === 'paused';
+}
+
+/**
+ * Where none is up, an update was interrupted after it had stopped the one before. That is the oldest one, which engines list
+ * last: each that became ready has replaced all others.
+ */
+function isStopped({ Config, State }: DispatcherContainer): boolean {
+  return State.Status === 'exited' && Config.Labels?.[ROLE_TAG] === 'serve';
 }
 
 function isHealthy({ State }: DispatcherContainer): boolean {
