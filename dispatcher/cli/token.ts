@@ -81,16 +81,24 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
 }
 
 async function idOf(client: AdminClient, name: string): Promise<string> {
-  let called: string | undefined;
+  const called: string[] = [];
   for (let cursor: string | undefined; ; ) {
     const { tokens, next } = await client.get(['tokens'], { limit: '500', cursor }, tokenListSchema);
     // Before any name: a token that is called as another's id shields nothing.
     if (tokens.some(({ id }) => id === name)) return name;
-    called ??= tokens.find((one) => one.name === name && one.state === 'in-force')?.id;
+    called.push(...tokens.filter((one) => one.name === name && one.state === 'in-force').map(({ id }) => id));
     if (next === null) break;
     cursor = next;
   }
-  if (called !== undefined) return called;
+  const [first, ...others] = called;
+  if (others.length > 0) {
+    throw new AdminClientError(
+      1,
+      `several tokens in force are called ${name}`,
+      `Name one by its id: ${called.join(', ')}`,
+    );
+  }
+  if (first !== undefined) return first;
   throw new AdminClientError(1, `no token in force is called ${name}`, '`shr token list` lists those that there are');
 }
 

@@ -583,6 +583,8 @@ export interface TokenRow {
 
 /** Tokens, those that are over included. */
 export const MAX_TOKENS = 1_000;
+/** Of these, in force and for any one tenant. */
+export const MAX_TOKENS_OF_TENANT = 100;
 
 export const MAX_AUDIT_ROWS = 100_000;
 
@@ -618,7 +620,10 @@ export interface AuditFilter {
 
 /** Who may use the admin API, and what was done with it. Every write is on disk when it resolves. */
 export interface AccessLedger {
-  /** `taken`: a token in force has its name. `full`: there are `MAX_TOKENS`, and none of them is over. */
+  /**
+   * `taken`: a token in force for the same tenants has its name. `full`: there are `MAX_TOKENS`, and none of them is over,
+   * or `MAX_TOKENS_OF_TENANT` in force for one of its tenants.
+   */
   createToken(token: TokenRow): Promise<'created' | 'taken' | 'full'>;
   tokenByHash(hash: string): Promise<TokenRow | undefined>;
   token(id: string): Promise<TokenRow | undefined>;

@@ -52,6 +52,16 @@ describe('shr token and shr audit', () => {
     expect((await shr(tokenCommand, ['revoke', id])).out).to.equal('stolen is refused from now on.\n');
   });
 
+  it('revoke none of several tokens with the same name, and tell their ids', async () => {
+    const ids = ['0000000000000000000000000a', '0000000000000000000000000b'];
+    await issue(fixture.ledger, { id: ids[0] ?? '', name: 'ci', tenants: ['team-a'] });
+    await issue(fixture.ledger, { id: ids[1] ?? '', name: 'ci', tenants: ['team-g'] });
+    const { code, err } = await shr(tokenCommand, ['revoke', 'ci']);
+    expect(code).to.equal(1);
+    for (const id of ids) expect(err).to.include(id);
+    expect((await shr(tokenCommand, ['revoke', ids[1] ?? ''])).out).to.equal('ci is refused from now on.\n');
+  });
+
   it('show what was done and what was refused', async () => {
     const { out } = await shr(tokenCommand, ['create', '--name', 'ci', '--role', 'viewer', '--tenant', 'team-a']);
     const refused = await shr(tokenCommand, ['create', '--name', 'more', '--role', 'admin'], out.trim());

@@ -112,6 +112,13 @@ describe('tokens of the admin API', () => {
     }
   });
 
+  it('of tenants tell nothing of the names that others have', async () => {
+    const admin = await issue(fixture.ledger, { role: 'admin', tenants: ['team-a'] });
+    await created('name=ci&role=viewer&tenants=team-g');
+    expect((await create('name=ci&role=viewer&tenants=team-a', admin)).status).to.equal(201);
+    expect((await create('name=ci&role=viewer&tenants=team-a', admin)).status).to.equal(409);
+  });
+
   it('are for tenants that there are', async () => {
     expect((await problemOf(await create('name=x&role=viewer&tenants=team-x'))).error).to.equal(
       'there is no tenant team-x',

@@ -1,6 +1,12 @@
 /** Tokens and the audit trail, on every store. */
 import { expect } from 'chai';
-import { type AuditRow, type Ledger, MAX_TOKENS, type TokenRow } from '../../dispatcher/ledger/ledger.ts';
+import {
+  type AuditRow,
+  type Ledger,
+  MAX_TOKENS,
+  MAX_TOKENS_OF_TENANT,
+  type TokenRow,
+} from '../../dispatcher/ledger/ledger.ts';
 import type { Place } from './describe-ledger.ts';
 
 const token = (name: string, change: Partial<TokenRow> = {}): TokenRow => ({
@@ -63,6 +69,20 @@ export function describeAccess(name: string, newPlace: () => Promise<Place>): vo
       nowMs = 60_000;
       expect(await ledger.createToken(next)).to.equal('created');
       expect((await ledger.tokens()).map(({ id }) => id)).to.deep.equal(['two', 'id-ci']);
+    });
+
+    it('gives a name once to the tokens of the same tenants, and a tenant a hundred places', async () => {
+      await ledger.createToken(token('ci', { tenants: ['acme', 'globex'] }));
+      const other = (id: string, tenants: readonly string[] | null) =>
+        ledger.createToken(token('ci', { id, hash: id, tenants }));
+      expect(await other('two', ['globex', 'acme'])).to.equal('taken');
+      expect(await other('three', ['acme'])).to.equal('created');
+      expect(await other('four', null)).to.equal('created');
+      for (let index = 2; index < MAX_TOKENS_OF_TENANT; index += 1) {
+        expect(await ledger.createToken(token(`t${index}`, { tenants: ['acme'] }))).to.equal('created');
+      }
+      expect(await ledger.createToken(token('more', { tenants: ['acme'] }))).to.equal('full');
+      expect(await ledger.createToken(token('more', { tenants: ['globex'] }))).to.equal('created');
     });
 
     it('revokes once: who did it first, and when, stays', async () => {

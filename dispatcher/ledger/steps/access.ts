@@ -1,5 +1,12 @@
 /** Tokens of the admin API, and the audit trail. */
-import { type AuditFilter, type AuditRow, MAX_AUDIT_ROWS, MAX_TOKENS, type TokenRow } from '../ledger.ts';
+import {
+  type AuditFilter,
+  type AuditRow,
+  MAX_AUDIT_ROWS,
+  MAX_TOKENS,
+  MAX_TOKENS_OF_TENANT,
+  type TokenRow,
+} from '../ledger.ts';
 import * as accessQueries from '../queries/access.ts';
 import * as rows from '../rows.ts';
 import { type Context, firstOf, type Step } from './step.ts';
@@ -9,7 +16,11 @@ export function* createToken(context: Context, token: TokenRow): Step<'created' 
   const { builder, nowMs } = context;
   const known = (yield accessQueries.allTokens(builder)).rows.map(rows.token);
   const over = known.filter((one) => endOf(one) <= nowMs).sort((one, other) => endOf(one) - endOf(other));
-  if (known.some((one) => one.name === token.name && endOf(one) > nowMs)) return 'taken';
+  const inForce = known.filter((one) => endOf(one) > nowMs);
+  // Others' names are not told, and a tenant takes no places from others.
+  if (inForce.some((one) => one.name === token.name && scopeOf(one) === scopeOf(token))) return 'taken';
+  const held = (tenant: string): number => inForce.filter(({ tenants }) => tenants?.includes(tenant)).length;
+  if (token.tenants?.some((tenant) => held(tenant) >= MAX_TOKENS_OF_TENANT)) return 'full';
   if (known.length >= MAX_TOKENS) {
     const [oldest] = over;
     if (oldest === undefined) return 'full';
@@ -63,6 +74,10 @@ export function* pruneAudit(context: Context, nowMs: number, limit: number, most
   if (excess <= 0 || longest === undefined) return 0;
   const lead = Math.max(1, longest.count - (next?.count ?? 0));
   return (yield accessQueries.pruneAuditOf(builder, longest.actorId, Math.min(limit, excess, lead))).changed;
+}
+
+function scopeOf({ tenants }: TokenRow): string | null {
+  return tenants === null ? null : tenants.toSorted().join(',');
 }
 
 function endOf({ expiresAtMs, revokedAtMs }: TokenRow): number {
