@@ -62,6 +62,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         terminal.exit(1);
         return;
       }
+      // Before anything is read: the signal would end a process that does not listen to it.
+      const hangUp = new HangUp();
       let keptValues: KeptValues | undefined;
       const live = options.bundle === undefined ? await liveFiles(folder, options, terminal, clock) : undefined;
       const early = new KeptVersions(clock);
@@ -78,8 +80,6 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       }
       const { configuration, files, good, proxy } = loaded;
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
-      // Before it is ready: the signal would end a process that does not listen to it.
-      const hangUp = new HangUp();
       await tellWayOut({ ...terminal, ...(proxy === undefined ? {} : { proxy }) }, log);
       let dispatcher: Dispatcher;
       try {
