@@ -46,6 +46,12 @@ describe('docs/platform.md and docs/tenants.md', function () {
     expect(stdout).to.match(/2 files, 0 problems, 0 notes\n$/);
   });
 
+  it('say what `shr` is, as README does', async () => {
+    const read = (page: string) => readFile(join(ROOT, page), 'utf8');
+    const definition = /^make deps && clone=\$PWD && shr\(\) \{.*\}$/m.exec(await read('README.md'))?.[0] ?? 'none';
+    for (const page of ['docs/platform.md', 'docs/tenants.md']) expect(await read(page)).to.include(definition);
+  });
+
   it('import what another system served (docs/migrate.md)', async () => {
     await writeFile(
       join(folder, 'values.yaml'),

@@ -25,7 +25,8 @@ One file in \`registrations/\` says whose GitHub Actions jobs are served, by whi
    \`\`\`
 4. **Open a pull request.** Mistakes are shown at their lines, and the summary of the check tells what changes for whom. Where you were not
    granted something, the message has the line that the platform team would have to add.
-5. **Merged**, it is in force: the status \`registrations\` of the commit says so. Run a job with \`runs-on: serverless-hosted-runner\`.
+5. **Merged**, the platform's dispatcher takes it. The status \`registrations\` of the commit says that the files are valid; with
+   \`deploy: true\` in the workflow, that each one's dispatcher was deployed. Run a job with \`runs-on: serverless-hosted-runner\`.
 
 To change or leave, change or remove the file in the same way. Jobs that run are finished.
 
