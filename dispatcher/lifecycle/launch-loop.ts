@@ -197,6 +197,9 @@ export class LaunchLoop {
     const { backend, createdAtMs, name: runner } = row;
     const tenant = this.#tenant(lane.registration);
     if (tenant === undefined || backend === null || !context.working()) return false;
+    // It has started, as those of its pool do.
+    const { registration, specHash: ofPool } = row;
+    await this.#options.backends.recordOnline({ registration, backend, specHash: ofPool, runner });
     // Before its row says so: from then on its container is to wait for what is made for it.
     handOver.begin(runner);
     const { key: laneKey, labels, runnerGroup, specHash } = lane;
@@ -377,7 +380,7 @@ export class LaunchLoop {
   async #releaseUnstarted(name: string): Promise<void> {
     const { backends, ledger } = this.#options;
     const runner = await ledger.runner(name).catch(() => undefined);
-    const starts = runner?.state === 'starting' || (runner?.state === 'parked' && runner.standby === 'booting');
+    const starts = runner?.state === 'starting' || runner?.state === 'parked';
     if (!starts) backends.release(name);
   }
 }

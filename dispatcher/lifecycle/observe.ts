@@ -97,18 +97,22 @@ function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs
  * not known counts for nothing: the ledger was lost since the start, or what failed is GitHub or the registration.
  */
 async function countStart(
-  { backends, context, metrics }: ObserveOptions,
+  { backends, context, metrics, tenants }: ObserveOptions,
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
-  const isBooting = before.state === 'parked' && before.standby === 'booting';
-  if (before.state !== 'creating' && before.state !== 'starting' && !isBooting) return;
+  if (before.state !== 'creating' && before.state !== 'starting' && before.state !== 'parked') return;
   const { name, registration, backend, specHash } = after;
   if (backend === null || specHash === ADOPTED) return;
   const launched = { registration, backend, specHash, runner: name };
   const cameOnline = !neverCameOnline(after);
   if (after.state === 'online' || after.state === 'busy' || (after.state === 'draining' && cameOnline)) {
     await backends.recordOnline(launched);
+  }
+  const launchMs = tenants.get(registration)?.registration.timeouts.launchMs ?? 0;
+  if (before.standby === 'ready' && waitedWell(after, context.now() - after.createdAtMs >= launchMs)) {
+    await backends.recordOnline(launched);
+    return;
   }
   if (after.state !== 'draining') return;
   const ofBackend = after.failure?.source === backendSource(registration, backend);
@@ -118,6 +122,15 @@ async function countStart(
     await backends.recordFailure(launched, after.failure);
   }
   backends.release(name);
+}
+
+/**
+ * A container that asks for a job and ends soon after is a start that failed, or it would be replaced without any pause. One
+ * that has waited as long as a start may take has started, and so has one that is not needed any more.
+ */
+function waitedWell({ failure, instanceState, state }: RunnerRow, isOld: boolean): boolean {
+  if (state === 'parked') return isOld;
+  return state === 'draining' && (isOld || (failure === null && instanceState === 'running'));
 }
 
 /** This process owns its launches until their deadline; those of an earlier incarnation are looked for. */

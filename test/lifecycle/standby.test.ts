@@ -315,6 +315,20 @@ describe('standby', () => {
     expect(registered, 'the breaker is the pool’s own').to.have.length(1);
   });
 
+  it('does not launch containers again and again that ask once and end', async () => {
+    await open();
+    for (let at = 0; at < 90; at += 1) {
+      for (const one of await fixture.ledger.runners({ states: ['parked'] }, 'reject')) {
+        asks(one.name);
+        await fixture.advance(100);
+        const instance = fixture.instances.get(one.name);
+        if (instance !== undefined) fixture.instances.set(one.name, { ...instance, state: 'failed' });
+      }
+      await fixture.advance(MINUTE);
+    }
+    expect(launched.length, 'in an hour and a half').to.be.within(4, 16);
+  });
+
   it('loses the container, and no job, where GitHub does not register it', async () => {
     await open();
     const { name, asked } = await readyOne();

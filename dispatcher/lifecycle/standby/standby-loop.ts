@@ -101,12 +101,11 @@ export class StandbyLoop {
   }
 
   async #isReady(row: RunnerRow): Promise<void> {
-    const { backends, context } = this.#options;
-    const { backend, createdAtMs, laneKey, name: runner, registration, specHash } = row;
+    const { context } = this.#options;
+    const { createdAtMs, laneKey, name: runner, registration } = row;
     const pool = this.#poolOf(registration, laneKey);
     // Without a pool it is on its way out.
     await context.tell(runner, { kind: 'waits', untilMs: createdAtMs + (pool?.maxAgeMs ?? 0) });
-    if (backend !== null) await backends.recordOnline({ registration, backend, specHash, runner });
     context.wake();
   }
 
