@@ -45,9 +45,11 @@ export function createResume(terminal: Terminal, clock: Clock): Command {
       answering(
         { command, terminal, clock },
         (client) => client.post([...placeOf(registration, options), 'resume'], pausedSchema),
-        ({ resumed }) => {
+        ({ pause, resumed }) => {
           const what = registration ?? 'All registrations';
-          terminal.out(printable(resumed === null ? `${what}: nothing was paused.` : `${what}: launches go on.`));
+          const now =
+            pause === null ? 'launches go on' : `the pause of ${pause.by} holds again; a second resume ends it`;
+          terminal.out(printable(`${what}: ${resumed === null ? 'nothing was paused' : now}.`));
           terminal.out('\n');
         },
       ),

@@ -28,7 +28,13 @@ export function pauseEndpoints({ log, pausing, ...sources }: AdminSources): read
     }
     const before = await pausing.resume(registration);
     log.warn('admin.resumed', { registration, by: viewer.name });
-    return { body: { pause: null, resumed: before === undefined ? null : pauseView(before) } };
+    const still = pausing.pauses().find((one) => one.registration === registration);
+    return {
+      body: {
+        pause: still === undefined ? null : pauseView(still),
+        resumed: before === undefined ? null : pauseView(before),
+      },
+    };
   }
 
   function refuseUnknown(registration: string, sight: Sight): void {

@@ -11,21 +11,22 @@ export interface Pause {
   /** The platform's word: a tenant cannot take it back. */
   readonly byPlatform: boolean;
   readonly sinceMs: number;
+  /** The tenant's own that the platform's has taken the place of: it holds again when that ends. */
+  readonly own?: Pause | undefined;
 }
 
 /** Of all registrations that there may be, and of those that were removed while they were paused. */
 const MAX_PAUSES = 20_000;
 const NAME = 'pauses';
 
-const pausesSchema = z.array(
-  z.object({
-    registration: z.string().nullable(),
-    reason: z.string().nullable(),
-    by: z.string(),
-    byPlatform: z.boolean(),
-    sinceMs: z.int(),
-  }),
-);
+const pauseSchema = z.object({
+  registration: z.string().nullable(),
+  reason: z.string().nullable(),
+  by: z.string(),
+  byPlatform: z.boolean(),
+  sinceMs: z.int(),
+});
+const pausesSchema = z.array(pauseSchema.extend({ own: pauseSchema.optional() }));
 
 export class Pauses {
   readonly #ledger: Pick<Ledger, 'cursor' | 'putCursor' | 'persist'>;
@@ -60,16 +61,19 @@ export class Pauses {
     const before = this.#pauses.get(pause.registration);
     if (before?.byPlatform === true && !pause.byPlatform) return before;
     if (before === undefined && this.#pauses.size >= MAX_PAUSES) throw new RangeError(`more than ${MAX_PAUSES} pauses`);
-    this.#pauses.set(pause.registration, pause);
+    const own = pause.byPlatform && before !== undefined ? ownOf(before) : undefined;
+    const inForce = own === undefined ? pause : { ...pause, own };
+    this.#pauses.set(pause.registration, inForce);
     await this.#write(pause.registration, before, pause.sinceMs);
-    return pause;
+    return inForce;
   }
 
-  /** Returns what was in force; undefined: nothing was. */
+  /** Returns what was in force; undefined: nothing was. Of the platform's the tenant's own stays: a second call ends it. */
   async resume(registration: string | null, nowMs: number): Promise<Pause | undefined> {
     const before = this.#pauses.get(registration);
     if (before === undefined) return undefined;
-    this.#pauses.delete(registration);
+    if (before.own === undefined) this.#pauses.delete(registration);
+    else this.#pauses.set(registration, before.own);
     await this.#write(registration, before, nowMs);
     return before;
   }
@@ -84,6 +88,10 @@ export class Pauses {
       throw error;
     }
   }
+}
+
+function ownOf(pause: Pause): Pause | undefined {
+  return pause.byPlatform ? pause.own : pause;
 }
 
 export function pauseWords({ by, reason, registration, sinceMs }: Pause): string {

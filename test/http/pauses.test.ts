@@ -49,6 +49,21 @@ describe('pauses over the admin API', () => {
     expect(await paused()).to.deep.equal([]);
   });
 
+  it('of a tenant stay where the platform’s comes and goes', async () => {
+    await post('registrations/acme/pause?reason=ours', tenant);
+    await post('registrations/acme/pause?reason=abuse');
+    expect(await paused(tenant)).to.deep.equal([['acme', 'adminToken']]);
+    const resumed = pausedSchema.parse(await (await post('registrations/acme/resume')).json());
+    expect(resumed.resumed).to.include({ by: 'adminToken', reason: 'abuse' });
+    expect(resumed.pause).to.include({ by: 'ops-a', reason: 'ours' });
+    await post('registrations/acme/pause');
+    expect((await run(resumeCommand, ['acme'], { SHR_ADMIN_URL: fixture.url })).out).to.equal(
+      'acme: the pause of ops-a holds again; a second resume ends it.\n',
+    );
+    expect((await post('registrations/acme/resume', tenant)).status).to.equal(200);
+    expect(await paused()).to.deep.equal([]);
+  });
+
   it('are in the audit trail, with their reasons', async () => {
     await post('registrations/acme/pause?reason=the%20registry%20moves', tenant);
     const [entry] = await fixture.ledger.audits({ limit: 1 });

@@ -91,6 +91,26 @@ describe('the pauses in the ledger', () => {
     }
   });
 
+  it('of a tenant hold again when the platform’s ends, also after a restart', async () => {
+    const ledger = await openSqliteLedger({ path: ':memory:', now: () => 1 });
+    try {
+      const own = { ...pause, reason: 'ours', by: 'ops-a', byPlatform: false };
+      const pauses = new Pauses(ledger);
+      await pauses.pause(own);
+      await pauses.pause(pause);
+      await pauses.pause({ ...pause, reason: 'still' });
+      expect(pauses.of('acme')).to.include({ by: 'ops', reason: 'still' });
+      const next = new Pauses(ledger);
+      await next.load();
+      expect(await next.resume('acme', 2)).to.include({ by: 'ops', reason: 'still' });
+      expect(next.of('acme')).to.deep.equal(own);
+      expect(await next.resume('acme', 3)).to.deep.equal(own);
+      expect(next.all()).to.deep.equal([]);
+    } finally {
+      await ledger.close();
+    }
+  });
+
   it('do not hold where they could not be written, and do not end there either', async () => {
     let fails = true;
     const pauses = new Pauses({
