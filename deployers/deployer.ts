@@ -68,7 +68,7 @@ export interface DeploymentStatus {
 export type Tell = (line: string) => void;
 
 /**
- * Deploys to one place with one account, and keeps no state of its own: what is deployed is found by tags. Every method may be
+ * Deploys to one place under one account. It keeps no state of its own: deployments are found by their tags. Every method may be
  * repeated after an interruption, and finishes what the earlier call began. Rejects with a ProviderError, or with
  * DeploymentRefused where the input cannot work.
  */

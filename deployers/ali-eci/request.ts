@@ -23,8 +23,8 @@ export interface Creation {
 }
 
 /**
- * Whoever may describe the group sees the content of its ConfigFile, which is large enough for a configuration. Nobody
- * sees a hidden environment variable, which is large enough for a key.
+ * A ConfigFile is large enough for a configuration, but everyone who may describe the group can read it. A hidden
+ * environment variable is large enough for a key, and the service never shows it.
  */
 export function dispatcherParameters(
   deployment: Deployment,

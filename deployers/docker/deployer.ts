@@ -45,7 +45,7 @@ export interface DockerDeployerOptions {
   readonly socketGroup: () => Promise<number>;
   /** This machine's name, as others reach it. */
   readonly hostName: string;
-  /** It is the engine of the machine that a workflow runs on, and nobody said that the machine stays. */
+  /** The engine is that of the machine which runs the workflow, and is discarded with it unless the caller says otherwise. */
   readonly endsWithWorkflow?: boolean;
 }
 

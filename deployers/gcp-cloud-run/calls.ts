@@ -109,7 +109,7 @@ export class RunServices {
     }
   }
 
-  /** A new secret with one version. Grants `reader`, and nobody else, the right to read it. Returns the version. */
+  /** Creates a secret with one version, which this allows only `reader` to read. Returns the version. */
   async createSecret(
     id: string,
     { labels, text, reader }: { labels: Readonly<Record<string, string>>; text: string; reader: string },

@@ -166,7 +166,10 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number): Prom
 
 /** Undefined: there is no such file. */
 async function checksumOf(file: string): Promise<string | undefined> {
-  const handle = await open(file, 'r').catch(() => undefined);
+  const handle = await open(file, 'r').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
   if (handle === undefined) return undefined;
   const hash: Hash = createHash('sha256');
   for await (const chunk of handle.createReadStream()) hash.update(chunk);
