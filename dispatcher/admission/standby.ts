@@ -64,7 +64,7 @@ export function standbyLane(
   );
   if (backends.length === 0) {
     return refused(
-      selected.reason ?? 'none of its backends can have containers that wait for a job',
+      selected.reason ?? 'none of its backends supports standby containers',
       'Use a backend that runs a runner image, and that its tenant may use for this.',
     );
   }
