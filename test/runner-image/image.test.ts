@@ -276,7 +276,7 @@ describe('the runner image', function () {
         await writeFile(join(folder, 'runner.sha256'), pin);
         const architecture = process.arch === 'arm64' ? 'arm64' : 'x64';
         await writeFile(join(folder, 'dist', `actions-runner-linux-${architecture}-2.338.1.tar.gz`), 'not a release');
-        const words = ['build', '--network', 'none', '--build-arg', 'BASE=shr-base:machine'];
+        const words = ['build', '--force-rm', '--network', 'none', '--build-arg', 'BASE=shr-base:machine'];
         return await docker(...words, '--build-arg', 'RUNNER_VERSION=2.338.1', folder).then(
           () => 'built',
           (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
