@@ -21,6 +21,7 @@ export type GrantField =
   | 'credentials'
   | 'backends'
   | 'backendKinds'
+  | 'presets'
   | 'requireHook'
   | 'hookImages'
   | `limits.${Exclude<keyof Limits, 'maxTimeLimitMs'> | 'maxTimeout'}`
@@ -65,6 +66,8 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'backends':
     case 'backendKinds':
       return grant[field];
+    case 'presets':
+      return grant.presets ?? [];
     case 'limits.workflows':
       return grant.limits.workflows ?? [];
     case 'limits.branches':

@@ -3,18 +3,20 @@ import { matchesAny } from '../labels/glob.ts';
 import { nearest } from '../labels/nearest.ts';
 import { type OverrideOf, quote } from '../labels/values.ts';
 import type { Registration, ShapeDefaults } from '../model/registration.ts';
+import { ofPreset, presetImage, presetNames, ungrantedPreset } from './presets.ts';
 import { lookUp, notAmong, type Refusal, removable, spelled } from './refusal.ts';
 
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 /**
- * A named image first: the registration chose those itself. Then, with `/`, `:` or `@` in it, a full reference; else a
- * tag of the registration's repository. Both of these must be on the allow-list.
+ * A named image first: the registration chose those itself, and the presets that its policy names. Then, with `/`, `:` or
+ * `@` in it, a full reference; else a tag of the registration's repository; without one, a preset. These must be on the
+ * allow-list. A preset comes last, so that one more of them never changes what a label means.
  */
 export function resolveImage(
   registration: Registration,
   asked: OverrideOf<'image'> | undefined,
-  base: ShapeDefaults,
+  { base, usual }: { readonly base: ShapeDefaults; readonly usual: ShapeDefaults },
   refusals: Refusal[],
 ): string | undefined {
   if (asked === undefined) {
@@ -26,11 +28,22 @@ export function resolveImage(
     });
     return undefined;
   }
-  const named = lookUp(registration.images, asked.value);
+  const { images, presetImages = {} } = registration;
+  const named = lookUp(images, asked.value);
   if (named !== undefined) return named;
+  const preset = presetImage(registration, asked.value);
+  const ungranted = preset === undefined ? undefined : ungrantedPreset(registration, preset);
+  const whole = ungranted === undefined ? lookUp(presetImages, asked.value) : undefined;
+  if (whole !== undefined) return whole;
   const reference = fullReference(registration, asked.value);
+  if (reference === undefined && preset !== undefined) {
+    const refusal = judgeReference(registration, asked, preset.value, usual);
+    if (ungranted === undefined && refusal.length === 0) return preset.value;
+    refusals.push(...(ungranted === undefined ? ofPreset(refusal, preset, 'imagePresets') : [ungranted]));
+    return undefined;
+  }
   if (reference === undefined) {
-    const known = Object.keys(registration.images);
+    const known = [...new Set([...Object.keys(images), ...presetNames(registration, 'images')])];
     const guess = nearest(asked.value, known);
     const instead =
       known.length > 0
@@ -49,11 +62,22 @@ export function resolveImage(
     });
     return undefined;
   }
-  if (reference === base.image || matchesAny(registration.policy.images, reference)) return reference;
-  const what = `the image ${quote(reference)}`;
-  const allowed = { field: 'images', values: registration.policy.images } as const;
-  refusals.push(notAmong(asked, what, allowed, registration));
+  const refusal = judgeReference(registration, asked, reference, usual);
+  if (refusal.length === 0) return reference;
+  refusals.push(...refusal);
   return undefined;
+}
+
+/** Whether labels may ask for a full reference. `usual`: what a job gets that does not ask. */
+export function judgeReference(
+  registration: Registration,
+  asked: OverrideOf<'image'>,
+  reference: string,
+  usual: ShapeDefaults,
+): readonly Refusal[] {
+  if (reference === usual.image || matchesAny(registration.policy.images, reference)) return [];
+  const allowed = { field: 'images', values: registration.policy.images } as const;
+  return [notAmong(asked, `the image ${quote(reference)}`, allowed, registration)];
 }
 
 function fullReference(registration: Registration, value: string): string | undefined {

@@ -11,7 +11,8 @@ import { describe, override } from '../labels/overrides.ts';
 import { unreachable } from '../labels/unreachable.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from '../labels/values.ts';
 import type { Registration, ShapeDefaults } from '../model/registration.ts';
-import { resolveImage } from './image.ts';
+import { judgeReference, resolveImage } from './image.ts';
+import { expansionOf, ofPreset, presetNames, presetShape, ungrantedPreset, withoutOverridden } from './presets.ts';
 import {
   type Allowed,
   ask,
@@ -66,32 +67,61 @@ export function judgeVisibility(
 /** The wish of these overrides over the defaults, or why they are refused. */
 export function applyPolicy(registration: Registration, overrides: readonly Override[]): PolicyAnswer {
   const refusals: Refusal[] = [];
-  const base = baseShape(registration, overrides, refusals);
+  const { base, usual, parts } = baseShape(registration, overrides, refusals);
   for (const asked of overrides) {
-    const refusal = judge(asked, registration, base);
+    const refusal = judge(asked, registration, usual);
     if (refusal !== undefined) refusals.push(refusal);
   }
-  const image = resolveImage(registration, override(overrides, 'image'), base, refusals);
+  const image = resolveImage(registration, override(overrides, 'image'), { base, usual }, refusals);
   if (refusals.length > 0 || image === undefined) return { granted: false, refusals };
+  const keys = [...overrides, ...parts].map(({ key }) => key);
   return {
     granted: true,
     grant: {
       wish: wishOf(base, overrides, image),
-      overridden: new Set(overrides.map(({ key }) => key).filter((key) => key !== 'unique')),
+      overridden: new Set(keys.filter((key) => key !== 'unique')),
     },
   };
 }
 
-/** The registration's defaults, under the named shape if requested. The platform named it, so it needs no grant. */
-function baseShape(registration: Registration, overrides: readonly Override[], refusals: Refusal[]): ShapeDefaults {
-  const asked = override(overrides, 'shape');
-  if (asked === undefined) return registration.defaults;
-  const shape = lookUp(registration.shapes, asked.value);
-  if (shape !== undefined) return { ...registration.defaults, ...shape };
-  refusals.push(unknownName(asked, Object.keys(registration.shapes), 'shape', registration));
-  return registration.defaults;
+interface Base {
+  /** The registration's defaults, under the named shape if requested. */
+  readonly base: ShapeDefaults;
+  /** What needs no permission, because a job gets it without asking. */
+  readonly usual: ShapeDefaults;
+  /** Of a shape that is judged as if the job had written what it stands for. */
+  readonly parts: readonly Override[];
 }
 
+/** A shape that the policy names is allowed as it is; any other preset grants no more than its parts would be. */
+function baseShape(registration: Registration, overrides: readonly Override[], refusals: Refusal[]): Base {
+  const { defaults, shapes } = registration;
+  const asked = override(overrides, 'shape');
+  if (asked === undefined) return { base: defaults, usual: defaults, parts: [] };
+  const whole = lookUp(shapes, asked.value);
+  const preset = presetShape(registration, asked.value);
+  const ungranted = preset === undefined ? undefined : ungrantedPreset(registration, preset);
+  if (whole !== undefined) {
+    if (ungranted !== undefined) refusals.push(ungranted);
+    const base = { ...defaults, ...whole };
+    return { base, usual: base, parts: [] };
+  }
+  if (preset === undefined) {
+    const known = [...new Set([...Object.keys(shapes), ...presetNames(registration, 'shapes')])];
+    refusals.push(unknownName(asked, known, 'shape', registration));
+    return { base: defaults, usual: defaults, parts: [] };
+  }
+  const parts = withoutOverridden(expansionOf(asked, preset.value), overrides);
+  const refused = parts.flatMap((part) =>
+    part.key === 'image'
+      ? judgeReference(registration, part, part.value, defaults)
+      : (judge(part, registration, defaults) ?? []),
+  );
+  refusals.push(...(ungranted === undefined ? ofPreset(refused, preset, 'shapes') : [ungranted]));
+  return { base: { ...defaults, ...preset.value }, usual: defaults, parts };
+}
+
+/** `base`: what a job gets that does not ask. */
 function judge(asked: Override, registration: Registration, base: ShapeDefaults): Refusal | undefined {
   const { policy } = registration;
   const gib = (most: number) => `${most} GiB`;

@@ -110,8 +110,13 @@ export function spelled(asked: OverrideOf<'shape' | 'backend' | 'image' | 'memor
 
 /** By name without case: GitHub itself treats labels so. */
 export function lookUp<T>(named: Readonly<Record<string, T>>, name: string): T | undefined {
-  if (Object.hasOwn(named, name)) return named[name];
-  const folded = name.toLowerCase();
-  const key = Object.keys(named).find((candidate) => candidate.toLowerCase() === folded);
+  const key = keyIn(named, name);
   return key === undefined ? undefined : named[key];
+}
+
+/** The key under which `lookUp` finds a name. */
+export function keyIn(named: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  if (Object.hasOwn(named, name)) return name;
+  const folded = name.toLowerCase();
+  return Object.keys(named).find((candidate) => candidate.toLowerCase() === folded);
 }

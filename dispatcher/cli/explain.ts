@@ -6,6 +6,7 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import { coresInWords } from '../../providers/shape-words.ts';
 import { createAdmit } from '../admission/admit.ts';
 import type { BackendFit } from '../admission/backend-choice.ts';
+import { presetsUsed, type UsedPreset } from '../admission/presets.ts';
 import { whyWithheld } from '../admission/tenant-grant.ts';
 import { readYaml } from '../config/document.ts';
 import { systemFiles } from '../config/files.ts';
@@ -13,6 +14,9 @@ import { inspectConfiguration, REGISTRATION_BOUNDS } from '../config/load.ts';
 import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import { formatDuration } from '../labels/duration.ts';
+import { readLabels } from '../labels/grammar.ts';
+import { collectOverrides } from '../labels/overrides.ts';
+import { foldLabel } from '../labels/values.ts';
 import type { Registration } from '../model/registration.ts';
 import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
@@ -126,6 +130,7 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     const found: Found = {
       fits: providers,
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
+      presets: presetsOf(matched, labels),
       unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
       withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
     };
@@ -166,6 +171,8 @@ interface BackendAnswer {
 
 /** Additional information besides the admission. */
 interface Found {
+  /** That the labels name. */
+  readonly presets: readonly UsedPreset[];
   readonly fits: ReadonlyMap<string, BackendFit>;
   readonly granted: GrantedBy | undefined;
   /** What to do, if no registration claims the repository. */
@@ -198,6 +205,7 @@ function describe(admission: Admission, found: Found): unknown {
     outcome: 'lane',
     lane: { ...lane, scope: scopePath(lane.scope) },
     backends: answers(lane, found),
+    ...(found.presets.length === 0 ? {} : { presets: found.presets }),
     ...(granted === undefined ? {} : { granted }),
   };
 }
@@ -232,6 +240,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
         ['registers at', `${lane.host}/${scopePath(lane.scope)}, runner group ${lane.runnerGroup}`],
         ['labels', lane.labels.join(', ')],
         ['shape', shapeInWords(lane.wish)],
+        ...rowOf('presets', presetsInWords(found.presets)),
       ]);
       terminal.out('\n');
       printTable(terminal, answers(lane, found), [
@@ -242,6 +251,21 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
       ]);
     }
   }
+}
+
+/** Those of labels that are the registration's own name none. */
+function presetsOf(registration: Registration | undefined, labels: readonly string[]): readonly UsedPreset[] {
+  if (registration === undefined) return [];
+  const own = new Set(registration.labels.map(foldLabel));
+  const { overrides } = collectOverrides(readLabels(labels).filter(({ folded }) => !own.has(folded)));
+  return presetsUsed(registration, overrides);
+}
+
+function presetsInWords(presets: readonly UsedPreset[]): string | undefined {
+  if (presets.length === 0) return undefined;
+  return presets
+    .map(({ label, place, allowedBy = 'the policy allows its parts' }) => `${label} (${place}; ${allowedBy})`)
+    .join(', ');
 }
 
 function rowOf(name: string, value: string | undefined): readonly (readonly [string, string])[] {

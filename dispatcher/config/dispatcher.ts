@@ -6,13 +6,14 @@ import type {
   Backend,
   Credentials,
   DispatcherConfig,
-  ShapeDefaults,
+  Presets,
   TenantEntry,
   WebhookEndpoint,
 } from '../model/registration.ts';
 import { findGrantOverlaps } from './grant-overlaps.ts';
 import { isLoopback } from './network.ts';
 import { readOidc } from './oidc.ts';
+import { NO_PRESETS, readPresets } from './presets.ts';
 import { readPackages } from './provider-packages.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs } from './schema.ts';
@@ -23,7 +24,6 @@ import {
   type ProviderLookup,
   readBackend,
   readCredentials,
-  shapeOf,
 } from './shared-sections.ts';
 import { readTenants } from './tenants.ts';
 
@@ -40,7 +40,7 @@ export interface Platform {
   readonly tenants: readonly TenantEntry[] | undefined;
   readonly credentials: ReadonlyMap<string, SharedCredentials>;
   readonly backends: ReadonlyMap<string, SharedBackend>;
-  readonly shapes: Readonly<Record<string, ShapeDefaults>>;
+  readonly presets: Presets;
   readonly webhooks: readonly WebhookEndpoint[];
   readonly unsafeProcessBackend: boolean;
   readonly packages: PackagedKinds;
@@ -71,7 +71,7 @@ export const unknownPlatform: Platform = {
   tenants: undefined,
   credentials: new Map(),
   backends: new Map(),
-  shapes: {},
+  presets: NO_PRESETS,
   webhooks: [],
   unsafeProcessBackend: true,
   packages: new Map(),
@@ -311,7 +311,7 @@ async function readShared(
     readonly unsafeProcessBackend: boolean;
     readonly keys: PrivateKeys;
   },
-): Promise<Pick<Platform, 'credentials' | 'backends' | 'shapes'>> {
+): Promise<Pick<Platform, 'credentials' | 'backends' | 'presets'>> {
   const shared = new Map<string, SharedCredentials>();
   const credentialFiles = reading.section(['credentials'], dispatcherFile.shape.credentials) ?? {};
   const places = reading.placesOfKeys(['credentials']);
@@ -332,7 +332,5 @@ async function readShared(
     });
     if (read !== undefined) backends.set(name, { ...read, maxRunners: file.maxRunners });
   }
-  const shapeFiles = reading.section(['shapes'], dispatcherFile.shape.shapes) ?? {};
-  const shapes = Object.fromEntries(Object.entries(shapeFiles).map(([name, file]) => [name, shapeOf(file)]));
-  return { credentials: shared, backends, shapes };
+  return { credentials: shared, backends, presets: readPresets(reading) };
 }

@@ -34,7 +34,7 @@ export async function exportPlatform(
   const reading = await Reading.start(yaml, { kind: 'platform' }, references, 'optional', DISPATCHER_BOUNDS);
   const platform = await readDispatcher(reading, { folder, provider, keys: new PrivateKeys() });
   // What tenants may use is shown to all of them: a value from elsewhere may be secret.
-  for (const section of ['tenants', 'shapes'] as const) {
+  for (const section of ['tenants', 'shapes', 'presets'] as const) {
     for (const path of reading.referencesIn(section)) {
       reading.problem(path, 'it is a reference, and this value is for all tenants to see', 'Write the value itself.');
     }
@@ -45,7 +45,7 @@ export async function exportPlatform(
 
 /** `reading`: of a dispatcher.yaml without problems. */
 function exportedFrom(reading: Reading, platform: Platform): ExportedPlatform {
-  const { tenants, credentials, backends, packages, webhooks, publicUrl, unsafeProcessBackend } = platform;
+  const { tenants, credentials, backends, packages, presets, webhooks, publicUrl, unsafeProcessBackend } = platform;
   return {
     version: VERSION,
     tenants: reading.has(['tenants']) ? reading.section(['tenants'], dispatcherFile.shape.tenants) : undefined,
@@ -53,6 +53,8 @@ function exportedFrom(reading: Reading, platform: Platform): ExportedPlatform {
       (tenants ?? []).flatMap(({ name: tenant, grant }) => (grant === undefined ? [] : [[tenant, grant.places]])),
     ),
     shapes: reading.section(['shapes'], dispatcherFile.shape.shapes),
+    presets: reading.section(['presets'], dispatcherFile.shape.presets),
+    presetPlaces: Object.keys(presets.places).length === 0 ? undefined : presets.places,
     credentials: Object.fromEntries(
       [...credentials].map(([key, { credentials: one, place }]) => [key, { kind: one.kind, host: one.host, place }]),
     ),

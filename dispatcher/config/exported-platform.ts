@@ -6,12 +6,12 @@ import { z } from 'zod';
 import type { Credentials, TenantEntry } from '../model/registration.ts';
 import { type Platform, unknownPlatform } from './dispatcher.ts';
 import { knownYaml } from './document.ts';
+import { presetsOf } from './presets.ts';
 import { Reading } from './reading.ts';
 import { References } from './reference.ts';
 import { type FileBounds, unresolvedSecret } from './references.ts';
 import { dispatcherFile } from './schema.ts';
 import { parsePublicKey } from './sealing.ts';
-import { shapeOf } from './shared-sections.ts';
 import { readTenants } from './tenants.ts';
 
 export const VERSION = 1;
@@ -24,6 +24,9 @@ const form = z.strictObject({
   /** By tenant and field: where the field stands in dispatcher.yaml. */
   places: z.record(name, z.record(name, z.string().max(256))),
   shapes: dispatcherFile.shape.shapes,
+  presets: dispatcherFile.shape.presets,
+  /** By `shapes.NAME` and `images.NAME`: where the preset stands in dispatcher.yaml. */
+  presetPlaces: z.record(z.string().max(128), z.string().max(256)).optional(),
   credentials: z.record(
     name,
     z.strictObject({
@@ -103,7 +106,7 @@ export async function readExportedPlatform(
     tenants,
     credentials,
     backends,
-    shapes: Object.fromEntries(Object.entries(exported.shapes ?? {}).map(([key, shape]) => [key, shapeOf(shape)])),
+    presets: presetsOf(exported, exported.presetPlaces ?? {}),
     webhooks: exported.webhooks.map(({ host, owners, tenants: named }) => ({
       host,
       appId: undefined,

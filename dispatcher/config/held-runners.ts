@@ -11,6 +11,7 @@ import {
   placeOf,
   type Ungranted,
 } from '../admission/grants.ts';
+import { missingPreset } from '../admission/presets.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { isGlob, isWithin } from '../labels/glob.ts';
 import { quote } from '../labels/values.ts';
@@ -179,20 +180,34 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
   }
 }
 
-/** Whether the registration may use a platform shape that its policy names. */
-export function holdShape(
+/** A preset that a policy names, alone or by a glob. */
+export interface NamedPreset {
+  readonly field: 'shapes' | 'imagePresets';
+  readonly name: string;
+  readonly shape: ShapeDefaults;
+  readonly globs: readonly string[];
+}
+
+/** Whether the registration may use a preset that its policy names. */
+export function holdPreset(
   reading: Reading,
   grant: Grant,
-  { name, shape, globs }: { readonly name: string; readonly shape: ShapeDefaults; readonly globs: readonly string[] },
+  { field, name, shape, globs }: NamedPreset,
   backends: readonly Backend[],
 ): boolean {
+  const [unnamed] = missingPreset(grant, name);
   const over = overLimits(grant, shape);
   const shared = backends.every((backend) => backend.shared === true);
   const [beyond] = [...over, ...(shared ? missingPowers(grant, shape) : [])];
-  if (beyond === undefined) return true;
+  const missing = unnamed ?? beyond;
+  if (missing === undefined) return true;
   const index = globs.findIndex((glob) => glob === name && !isGlob(glob));
-  const message = `the shape \`${name}\` has ${beyond.what}, which tenant ${quote(grant.tenant)} was not granted`;
-  if (index >= 0) reading.problem(['policy', 'shapes', index], message, cureOf(grant, beyond));
-  else reading.note(['policy', 'shapes'], `${message}: it is left out`, cureOf(grant, beyond));
+  const what = field === 'shapes' ? 'shape' : 'image';
+  const message =
+    unnamed === undefined
+      ? `the ${what} \`${name}\` has ${missing.what}, which tenant ${quote(grant.tenant)} was not granted`
+      : messageOf(grant, unnamed, '');
+  if (index >= 0) reading.problem(['policy', field, index], message, cureOf(grant, missing));
+  else reading.note(['policy', field], `${message}: it is left out`, cureOf(grant, missing));
   return false;
 }

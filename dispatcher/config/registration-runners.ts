@@ -1,9 +1,10 @@
 /** What a registration's runners are: how many, by default and as far as labels may change it. */
 import { isGlob, MAX_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
+import { nearest } from '../labels/nearest.ts';
 import { defined } from '../model/defined.ts';
 import type { Backend, Claim, Grant, Policy, ShapeDefaults } from '../model/registration.ts';
 import { holdRunners } from './held-claim.ts';
-import { holdShape } from './held-runners.ts';
+import { holdPreset, type NamedPreset } from './held-runners.ts';
 import type { Reading } from './reading.ts';
 import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
@@ -78,24 +79,62 @@ function boundGlobs(reading: Reading, policy: Policy): void {
   );
 }
 
-/** Those of the platform's shapes that the policy names. */
+/** The presets that the policy allows as they are. */
 export function takeShapes(
   reading: Reading,
   globs: readonly string[],
   backends: readonly Backend[],
-  { platform, grant }: RegistrationContext,
+  context: RegistrationContext,
 ): Readonly<Record<string, ShapeDefaults>> {
-  const names = Object.keys(platform.shapes);
+  const { shapes } = context.platform.presets;
+  return take(reading, { field: 'shapes', globs, named: shapes, shapeOf: (shape) => shape }, backends, context);
+}
+
+export function takeImages(
+  reading: Reading,
+  globs: readonly string[],
+  backends: readonly Backend[],
+  context: RegistrationContext,
+): Readonly<Record<string, string>> {
+  const { images } = context.platform.presets;
+  return take(
+    reading,
+    { field: 'imagePresets', globs, named: images, shapeOf: (image) => ({ image }) },
+    backends,
+    context,
+  );
+}
+
+interface Taking<Preset> {
+  readonly field: NamedPreset['field'];
+  readonly globs: readonly string[];
+  readonly named: Readonly<Record<string, Preset>>;
+  readonly shapeOf: (preset: Preset) => ShapeDefaults;
+}
+
+function take<Preset>(
+  reading: Reading,
+  { field, globs, named, shapeOf }: Taking<Preset>,
+  backends: readonly Backend[],
+  { platform, grant }: RegistrationContext,
+): Readonly<Record<string, Preset>> {
+  const names = Object.keys(named);
   for (const [index, glob] of globs.entries()) {
     if (names.some((name) => matchesAny([glob], name)) || !platform.complete) continue;
+    const guess = nearest(glob, names);
     const known = names.length === 0 ? 'none' : names.slice(0, 10).join(', ');
-    reading.problem(['policy', 'shapes', index], `dispatcher.yaml has no shape \`${glob}\``, `It has: ${known}.`);
+    reading.problem(
+      ['policy', field, index],
+      `dispatcher.yaml has no ${field === 'shapes' ? 'shape' : 'image preset'} \`${glob}\``,
+      guess === undefined ? `It has: ${known}.` : `Did you mean \`${guess}\`?`,
+    );
   }
-  const taken: Record<string, ShapeDefaults> = {};
-  for (const [name, shape] of Object.entries(platform.shapes)) {
+  const taken: Record<string, Preset> = {};
+  for (const [name, preset] of Object.entries(named)) {
     if (!matchesAny(globs, name)) continue;
-    if (grant !== undefined && !holdShape(reading, grant, { name, shape, globs }, backends)) continue;
-    taken[name] = shape;
+    const asked = { field, name, shape: shapeOf(preset), globs };
+    if (grant !== undefined && !holdPreset(reading, grant, asked, backends)) continue;
+    taken[name] = preset;
   }
   return taken;
 }

@@ -5,6 +5,7 @@ import { defined } from '../model/defined.ts';
 import type { JobClaims, Registration } from '../model/registration.ts';
 import { holdClaim } from './held-claim.ts';
 import { holdDefaults, holdImages, holdPolicy } from './held-runners.ts';
+import { NO_PRESETS } from './presets.ts';
 import type { Reading } from './reading.ts';
 import { readApiUrl, readOwnCredentials } from './registration-access.ts';
 import { readBackends } from './registration-backends.ts';
@@ -12,7 +13,14 @@ import { readClaim, readLabels } from './registration-claim.ts';
 import { noCallbackWords, type RegistrationContext } from './registration-context.ts';
 import { readMaintenance } from './registration-maintenance.ts';
 import { readPoll } from './registration-poll.ts';
-import { policyOf, readDefaults, readMaxRunners, readRunnerGroup, takeShapes } from './registration-runners.ts';
+import {
+  policyOf,
+  readDefaults,
+  readMaxRunners,
+  readRunnerGroup,
+  takeImages,
+  takeShapes,
+} from './registration-runners.ts';
 import { readStandby } from './registration-standby.ts';
 import { durationMs, registrationFile } from './schema.ts';
 
@@ -76,6 +84,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     holdPolicy(reading, grant, policy, backends);
   }
   const shapes = takeShapes(reading, policyFile?.shapes ?? [], backends, context);
+  const presetImages = takeImages(reading, policyFile?.imagePresets ?? [], backends, context);
+  const { presets } = context.platform;
   const timeouts = reading.section(['timeouts'], form.timeouts);
   const poll = readPoll(reading, { host, webhook: reading.mentions(['webhook']), claim, context });
   const registration = {
@@ -90,6 +100,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     imageRepository,
     images,
     shapes,
+    ...(Object.keys(presetImages).length === 0 ? {} : { presetImages }),
+    ...(presets === NO_PRESETS ? {} : { presets }),
     policy,
     backends,
     maxRunners,

@@ -86,6 +86,14 @@ const MAX_IMAGES = 500;
 /** Per instance, besides ours: Alibaba Cloud allows 20 tags in total, and ours are packed into few. */
 const MAX_TAGS = 16;
 const architecture = z.enum(['x64', 'arm64']);
+const namedImages = atMost(
+  MAX_IMAGES,
+  matching(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    'a name of an image has 1 to 63 letters, digits, `.`, `_` and `-`, and begins with a letter or digit',
+  ),
+  image,
+);
 
 /** The field of a file for a field of what is read from it: durations have a unit there. */
 type InFile<Field> = Field extends 'timeLimitMs' ? 'timeLimit' : Field extends 'maxTimeLimitMs' ? 'maxTimeout' : Field;
@@ -200,7 +208,8 @@ export const policyFile = strict({
   buckets: globs.optional(),
   regions: globs.optional(),
   backends: globs.optional().describe('Backends that `backend-NAME` may select.'),
-  shapes: globs.optional().describe('Shapes of dispatcher.yaml that `shape-NAME` may name.'),
+  shapes: globs.optional().describe('Presets that `shape-NAME` may name as they are, whatever the other fields say.'),
+  imagePresets: globs.optional().describe('Presets that `img-NAME` may name, before a tag of imageRepository.'),
   architectures: z.array(architecture).optional(),
   spot: z.boolean().optional(),
   dockerInDocker: z.boolean().optional(),
@@ -213,7 +222,7 @@ export const policyFile = strict({
     ),
   workflows: globs.optional().describe('Globs on the name: only jobs of these workflows. Default: of all.'),
   branches: globs.optional().describe('Globs on the name: only jobs of these branches. Default: of all.'),
-} satisfies Record<InFile<keyof Policy> | 'shapes', z.ZodType>);
+} satisfies Record<InFile<keyof Policy> | 'shapes' | 'imagePresets', z.ZodType>);
 
 export { owner as ownerName, repository as repositoryName };
 
@@ -253,18 +262,7 @@ export const registrationFile = strict({
     .describe('Decides between claims of the same level: the higher wins.'),
   defaults: shape.optional().describe('What a runner is made of when the labels say nothing.'),
   imageRepository: image.optional().describe('`img-TAG` completes it: ghcr.io/acme/runner.'),
-  images: atMost(
-    MAX_IMAGES,
-    z
-      .string()
-      .regex(
-        /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
-        'a name of an image has 1 to 63 letters, digits, `.`, `_` and `-`, and begins with a letter or digit',
-      ),
-    image,
-  )
-    .optional()
-    .describe('`img-NAME` takes the image of that name.'),
+  images: namedImages.optional().describe('`img-NAME` takes the image of that name.'),
   policy: policyFile.optional().describe('How far labels may override. What is absent is not allowed at all.'),
   backends: z
     .array(registrationBackend)
@@ -456,6 +454,7 @@ export const tenantFile = strict({
     .array(z.string().min(1).max(64))
     .optional()
     .describe('Of which kinds it may configure its own backends.'),
+  presets: globs.optional().describe("Which of this file's presets its jobs may name. Default: all."),
   requireHook: z
     .union([z.boolean(), z.literal('listed')], 'write true, false, or `listed`')
     .optional()
@@ -594,7 +593,13 @@ export const dispatcherFile = strict({
   }).optional(),
   credentials: z.record(name, sharedCredentials).optional().describe('That registrations may `use`.'),
   backends: z.record(name, backend).optional().describe('That registrations may `use`.'),
-  shapes: z.record(name, shape).optional().describe('That `shape-NAME` names.'),
+  shapes: z.record(name, shape).optional().describe('The older place of `presets.shapes`.'),
+  presets: strict({
+    shapes: z.record(name, shape).optional().describe('That `shape-NAME` names.'),
+    images: namedImages.optional().describe('That `img-NAME` names: the full reference.'),
+  })
+    .optional()
+    .describe('Names for labels. They grant nothing: what one stands for has to be allowed.'),
   providers: z
     .record(
       name,

@@ -105,6 +105,7 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       spot: powers.spot ?? false,
     },
     ...hookOf(file),
+    ...defined<Pick<Grant, 'presets'>>({ presets: file.presets }),
     places: placesOf(tenant, places),
   };
 }

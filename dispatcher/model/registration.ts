@@ -116,6 +116,8 @@ export interface Grant {
   readonly credentials: readonly string[];
   readonly backends: readonly string[];
   readonly backendKinds: readonly string[];
+  /** Globs: presets that its jobs may name. Absent: all. */
+  readonly presets?: readonly string[];
   readonly limits: Limits;
   readonly powers: Powers;
   /** Jobs run in images alone that are proven to carry the job-started hook, and not without its answer. */
@@ -200,6 +202,14 @@ export interface Policy {
  */
 export type ShapeDefaults = Partial<Omit<ShapeWish, 'region' | 'bucketPrefix'>>;
 
+/** What dispatcher.yaml names for labels: `shape-NAME`, `img-NAME`. */
+export interface Presets {
+  readonly shapes: Readonly<Record<string, ShapeDefaults>>;
+  readonly images: Readonly<Record<string, string>>;
+  /** Position of each, as `dispatcher.yaml:12:3`, by `shapes.NAME` and `images.NAME`. */
+  readonly places: Readonly<Record<string, string>>;
+}
+
 export interface Registration {
   /** The file's name: `[a-z0-9-]`, at most 32 characters. */
   readonly name: string;
@@ -221,7 +231,11 @@ export interface Registration {
   readonly imageRepository: string | undefined;
   /** `img-NAME` and `image=NAME` of the one-label form. */
   readonly images: Readonly<Record<string, string>>;
+  /** The presets that its policy allows as they are. */
   readonly shapes: Readonly<Record<string, ShapeDefaults>>;
+  readonly presetImages?: Readonly<Record<string, string>>;
+  /** All of them: any other is judged as if a job had written what it stands for. */
+  readonly presets?: Presets;
   readonly policy: Policy;
   /** In order of preference, at least one. */
   readonly backends: readonly Backend[];

@@ -96,6 +96,11 @@ const held: Readonly<
   enterprises: { less: { enterprises: [] }, job: {}, of: enterprise },
   labels: { less: { labels: ['other'] }, job: {} },
   runnerGroups: { less: { runnerGroups: ['Big'] }, job: {} },
+  presets: {
+    less: { presets: ['small'] },
+    job: { labels: ['acme-runner', 'shape-large'] },
+    of: { presets: { shapes: { large: { cpu: 4 } }, images: {}, places: {} } },
+  },
   hookImages: { less: { requireHook: { labels: false, images: ['ghcr.io/other/*'] } }, job: {} },
   'powers.images': { less: powers({ images: ['ghcr.io/other/*'] }), job: {} },
   'powers.buckets': { less: powers({ buckets: [] }), job: { labels: ['acme-runner', 'disk-build-cache'] } },

@@ -351,6 +351,22 @@ describe('shr', () => {
       );
     });
 
+    it('shows the presets that its labels name, where they stand, and what allows or refuses them', async () => {
+      const file = join(folder, 'dispatcher.yaml');
+      const presets =
+        'presets: { shapes: { large: { cpu: 4 }, huge: { cpu: 64 } }, images: { node: other/node:24 } }\n';
+      await writeFile(file, presets + (await readFile(file, 'utf8')));
+      const { code, out } = await explain('--labels', 'serverless-hosted-runner,shape-large');
+      expect(out).to.match(/^presets +shape-large \(dispatcher\.yaml:1:22; the policy allows its parts\)$/m);
+      expect(out).to.match(/^shape +4 cores, /m);
+      expect(code).to.equal(0);
+      const json = JSON.parse((await explain('--json', '--label', 'shr=7/shape=large')).out);
+      expect(json.presets).to.deep.equal([{ label: 'shape=large', name: 'large', place: 'dispatcher.yaml:1:22' }]);
+      const refused = await explain('--labels', 'serverless-hosted-runner,shape-huge');
+      expect(refused.out).to.match(/by the preset `huge`, dispatcher\.yaml:1:41/);
+      expect(refused.out).to.match(/^decided by +registrations\/acme\.yaml:\d+:\d+ \(policy\.maxCpu\)$/m);
+    });
+
     it('says which runner a job gets', async () => {
       const { code, out, error } = await explain('--labels', 'self-hosted, serverless-hosted-runner,cpu-4');
       expect({ code, error }).to.deep.equal({ code: 0, error: '' });

@@ -30,6 +30,7 @@ const tenant = fc.record({
   credentials: list('token', 'app', 'ghes'),
   backends: list('engine', 'cloud'),
   backendKinds: list('docker', 'eci', 'packaged'),
+  presets: mostly(undefined, list('large', 'b*', 'no*')),
   requireHook: mostly(undefined, some(true, false)),
   limits: maybe(
     fc.record({
@@ -74,6 +75,12 @@ const platform = fc.record({
     ),
   ),
   shapes: maybe(some({ large: { cpu: 8, spot: true } }, { large: { image: 'other/image:1', timeLimit: '2h' } })),
+  presets: maybe(
+    some(
+      { images: { node: 'ghcr.io/acme/node:1' } },
+      { shapes: { big: { cpu: 64 } }, images: { node: 'other/node:1' } },
+    ),
+  ),
   webhooks: maybe(
     some(
       [{ secrets: ['${env:HOOK}'], owners: ['acme'] }],
@@ -122,7 +129,13 @@ const registration = fc
     ),
     policy: mostly(
       undefined,
-      some({ maxCpu: 64 }, { shapes: ['large'] }, { images: ['*'], spot: true }, { regions: ['eu-1'] }),
+      some(
+        { maxCpu: 64 },
+        { shapes: ['large'] },
+        { shapes: ['b?g'], imagePresets: ['node'] },
+        { images: ['*'], spot: true },
+        { regions: ['eu-1'] },
+      ),
     ),
     images: maybe(some({ node: 'ghcr.io/acme/node:1' }, { node: 'other/node:1' })),
     backends: mostly(

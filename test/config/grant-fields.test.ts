@@ -22,6 +22,7 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
   credentials: ['platform'],
   backends: ['host'],
   backendKinds: ['eci'],
+  presets: ['large'],
   limits: {
     maxRegistrations: 3,
     maxRunners: 30,
@@ -147,6 +148,7 @@ describe('a tenant’s grant', () => {
 
   /** Without a limit of these there is none, or a default. */
   const unlimited = [
+    'presets',
     'limits.maxRegistrations',
     'limits.maxRunners',
     'limits.maxLaunchesPerMinute',
@@ -253,6 +255,7 @@ describe('a tenant’s grant', () => {
       credentials: ['platform'],
       backends: ['host'],
       backendKinds: ['eci'],
+      presets: ['large'],
       limits: {
         maxRegistrations: 3,
         maxRunners: 30,

@@ -30,6 +30,7 @@ const fields: Readonly<
   regions: { value: ['eu-*'], less: ['us-*'], label: 'region-EU-west' },
   backends: { value: ['main'], less: ['other'], label: 'backend-main' },
   shapes: { value: ['large'], less: ['small'], label: 'shape-large' },
+  imagePresets: { value: ['node*'], less: ['python*'], label: 'img-node24' },
   architectures: { value: ['arm64'], less: ['x64'], label: 'arch-arm64' },
   spot: { value: true, less: false, label: 'spot' },
   dockerInDocker: { value: true, less: false, label: 'dind' },
@@ -38,7 +39,8 @@ const fields: Readonly<
   branches: { value: ['release/*'], less: ['main'], narrows: true },
 };
 
-const shapes = 'shapes: { large: { cpu: 8 }, small: { cpu: 1 } }\n';
+const shapes =
+  'presets: { shapes: { large: { cpu: 8 }, small: { cpu: 1 } }, images: { node24: library/node:24, python3: library/python:3 } }\n';
 
 async function admissionWith(policy: object | undefined, field: string): Promise<Admission> {
   const { label, public: isPublic } = fields[field] ?? {};

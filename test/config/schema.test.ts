@@ -38,7 +38,11 @@ describe('the JSON Schemas in registrations/', () => {
 
   it('describe no key that dispatcher.example.yaml does not show', async () => {
     const shown: unknown = parse(uncommented(await readFile(at('dispatcher.example.yaml'), 'utf8')));
-    expect(keysOf(dispatcherFile).filter((path) => !holds(shown, path))).to.deep.equal([]);
+    // `shapes` is the older place of `presets.shapes`, where they are shown.
+    const paths = keysOf(dispatcherFile).map((path) =>
+      path[0] === 'shapes' && path.length > 1 ? ['presets', ...path] : path,
+    );
+    expect(paths.filter((path) => !holds(shown, path))).to.deep.equal([]);
   });
 
   it('accept dispatcher.example.yaml, also with every comment taken away', async () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
@@ -28,14 +29,14 @@ describe('an engine whose registrations change', () => {
   const job = async (id: number) => await fixture.ledger.job(`github.com/acme/web/${id}`);
   const runners = async () => await fixture.ledger.runners({ limit: 100 }, 'reject');
 
-  async function runJob(jobId: number): Promise<string> {
-    await fixture.tell(told(fixture, { jobId }));
+  async function runJob(jobId: number, labels: readonly string[] = ['acme-runner']): Promise<string> {
+    await fixture.tell(told(fixture, { jobId, labels }));
     await fixture.advance(5_000);
     const all = await runners();
     const name = all.find(({ forJobKey }) => forJobKey === `github.com/acme/web/${jobId}`)?.name ?? 'none';
     const atGithub = fixture.runners.get(name);
     if (atGithub !== undefined) Object.assign(atGithub, { online: true, busy: true });
-    await fixture.tell(told(fixture, { jobId, status: 'in_progress', runnerName: name }));
+    await fixture.tell(told(fixture, { jobId, labels, status: 'in_progress', runnerName: name }));
     await fixture.advance(5_000);
     return name;
   }
@@ -112,6 +113,30 @@ describe('an engine whose registrations change', () => {
     const hash = (name: string | undefined) => after.find((runner) => runner.name === name)?.specHash;
     const [fresh] = after.filter(({ name }) => name !== busy && name !== idle?.name);
     expect(fresh?.specHash).to.not.equal(hash(busy));
+    expect(after.find(({ name }) => name === busy)?.state).to.equal('busy');
+    expect(after.find(({ name }) => name === idle?.name)?.state).to.be.oneOf(['draining', 'gone']);
+  });
+
+  it('replaces idle runners of a preset that is another now, and leaves the job that runs alone', async () => {
+    const withLarge = (cpu: number) =>
+      registration('acme', { presets: { shapes: { large: { cpu } }, images: {}, places: {} } });
+    await open([withLarge(2)]);
+    const labels = ['acme-runner', 'shape-large'];
+    const busy = await runJob(1, labels);
+    const waiting = told(fixture, { jobId: 2, labels });
+    fixture.jobs.set(jobKey(waiting), waiting);
+    await fixture.tell(waiting);
+    await fixture.advance(5_000);
+    const [idle] = (await runners()).filter(({ name }) => name !== busy);
+    const atGithub = fixture.runners.get(idle?.name ?? '');
+    if (atGithub !== undefined) atGithub.online = true;
+    await fixture.advance(20_000);
+    fixture.reconfigure({ registrations: [withLarge(4)], changed: ['acme'] });
+    await fixture.advance(5 * MINUTE);
+    const after = await runners();
+    const hash = (name: string | undefined) => after.find((runner) => runner.name === name)?.specHash;
+    const [fresh] = after.filter(({ name }) => name !== busy && name !== idle?.name);
+    expect(fresh?.specHash).to.be.a('string').that.does.not.equal(hash(busy));
     expect(after.find(({ name }) => name === busy)?.state).to.equal('busy');
     expect(after.find(({ name }) => name === idle?.name)?.state).to.be.oneOf(['draining', 'gone']);
   });

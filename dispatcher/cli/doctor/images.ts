@@ -41,7 +41,7 @@ export function imagesFor(
 }
 
 function usesOf(registration: Registration, sold: readonly Architecture[]): readonly ImageUse[] {
-  const { defaults, shapes, images, policy } = registration;
+  const { defaults, shapes, images, policy, presetImages = {} } = registration;
   const bases: readonly ShapeDefaults[] = [
     defaults,
     ...Object.values(shapes).map((shape) => ({ ...defaults, ...shape })),
@@ -60,7 +60,7 @@ function usesOf(registration: Registration, sold: readonly Architecture[]): read
   const known = new Set([...chosen.values()].map(({ reference }) => reference));
   // Distinguishes a full reference from a tag as admission does.
   const allowed = policy.images.filter((pattern) => !/[*?]/.test(pattern) && /[/:@]/.test(pattern));
-  for (const reference of [...Object.values(images), ...allowed]) {
+  for (const reference of [...Object.values(images), ...Object.values(presetImages), ...allowed]) {
     if (!known.has(reference)) chosen.set(reference, { reference, architectures: possible });
   }
   return [...chosen.values()].filter(({ architectures }) => architectures.length > 0);

@@ -17,7 +17,9 @@ export interface Fact {
  * file as it is written, as references that cannot be resolved here look alike; undefined if it is not known.
  */
 export function factsOf(registration: Registration, document?: unknown): Facts {
-  const { name: _name, grant, claim, credentials, webhookSecrets, backends, ...others } = registration;
+  // All that the platform names is not what this registration may use.
+  const { name: _name, presets: _presets, ...own } = registration;
+  const { grant, claim, credentials, webhookSecrets, backends, ...others } = own;
   const facts = new Map<string, Fact>();
   flatten(facts, '', grant === undefined ? {} : { tenant: grant.tenant });
   facts.set('claims', { items: claimed(claim) });
