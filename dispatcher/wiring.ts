@@ -5,7 +5,7 @@ import { createAdmit } from './admission/admit.ts';
 import { strangersAmong } from './admission/strangers.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
-import { ForkReads } from './callbacks/fork-reads.ts';
+import { RunReads } from './callbacks/run-reads.ts';
 import type { Files } from './config/files.ts';
 import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
@@ -288,7 +288,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         mayRunMore: (name) => tenants.get(name)?.leaving === undefined || isGranted(name),
         now: () => clock.now(),
         sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),
-        forks: new ForkReads({
+        runs: new RunReads({
           now: () => clock.now(),
           asker: (name) => {
             const tenant = tenants.get(name);

@@ -72,6 +72,10 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
       return grant.limits.workflows ?? [];
     case 'limits.branches':
       return grant.limits.branches ?? [];
+    case 'limits.events':
+      return grant.limits.events ?? [];
+    case 'limits.actors':
+      return grant.limits.actors ?? [];
     case 'powers.images':
       return grant.powers.images;
     case 'powers.buckets':

@@ -6,16 +6,18 @@
 import { LRUCache } from 'lru-cache';
 import { TokenBucket } from '../../time/token-bucket.ts';
 import { SECOND } from '../../time/units.ts';
+import type { RunOrigin } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
-import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { isTokenOf } from '../lifecycle/callback-token.ts';
 import type { Engine } from '../lifecycle/engine.ts';
+import { actorsOf } from '../lifecycle/subject.ts';
 import type { Log } from '../log.ts';
 import type { Registration } from '../model/registration.ts';
-import type { ForkReads } from './fork-reads.ts';
 import { type Call, type CallEvent, isCallEvent, MOST_FORM_BYTES, readCall, usageIn } from './form.ts';
-import { mayRun } from './question.ts';
+import { type Asked, mayRun } from './question.ts';
 import { reportOf } from './report.ts';
+import type { RunReads } from './run-reads.ts';
 
 /** Plain text. `verified`: it came with the token of a living runner. */
 export interface CallAnswer {
@@ -58,8 +60,8 @@ export interface RunnerCallsOptions {
     scope: string,
     seen: { readonly image: string | null; readonly version: string },
   ) => void;
-  /** Whether the code of a run comes from a fork, where its event does not tell. */
-  readonly forks?: Pick<ForkReads, 'isFork'>;
+  /** What GitHub says of a run, where neither its event nor the ledger tells. */
+  readonly runs?: Pick<RunReads, 'isFork' | 'origin'>;
   readonly log: Pick<Log, 'error' | 'warn'>;
   readonly metrics: CallMetrics;
 }
@@ -309,13 +311,17 @@ class Receiving implements CallReception {
       return this.#deny(row, call, reason);
     }
     const [owner = '', repository = ''] = call.repository.split('/');
-    const told = await this.#toldOf(row, { owner, repository, run: call.run });
-    const asked = { owner, repository, ...told };
-    const judge = (isFork: boolean | undefined) => mayRun(registration, row.backend, { ...asked, isFork });
-    let verdict = judge(call.fork ?? undefined);
+    const { attempt, ...told } = await this.#toldOf(row, { owner, repository, run: call.run });
+    const run = { host: row.host, owner, repository, run: call.run };
+    let asked: Asked = { owner, repository, ...told, isFork: call.fork ?? undefined };
+    let verdict = mayRun(registration, row.backend, asked);
+    if (verdict.may === 'unknown' && verdict.needs === 'origin') {
+      asked = { ...asked, ...originWords(await this.#options.runs?.origin(row.registration, run, attempt)) };
+      verdict = mayRun(registration, row.backend, asked);
+    }
     if (verdict.may === 'unknown' && verdict.needs === 'fork') {
-      const run = { host: row.host, owner, repository, run: call.run };
-      verdict = judge(await this.#options.forks?.isFork(row.registration, run));
+      asked = { ...asked, isFork: await this.#options.runs?.isFork(row.registration, run) };
+      verdict = mayRun(registration, row.backend, asked);
     }
     if (verdict.may === 'unknown') return undecided(verdict.reason);
     // The job waits for the answer, and not for what the timeline says of the question.
@@ -361,6 +367,7 @@ class Receiving implements CallReception {
       // All jobs of a run are of one workflow and branch; one that says another may be forged, and then neither counts.
       workflow: agreed(ofIt.map(({ workflowName }) => workflowName)),
       branch: agreed(ofIt.map(({ headBranch }) => headBranch)),
+      ...originOfLatest(ofRun),
     };
   }
 
@@ -378,6 +385,18 @@ class Receiving implements CallReception {
     const [counts] = await this.#options.ledger.laneCounts([key], () => {});
     return counts?.lane;
   }
+}
+
+/** Of the latest attempt that is known of; GitHub's own word. */
+function originOfLatest(jobs: readonly JobRow[]) {
+  const attempt = Math.max(1, ...jobs.map(({ runAttempt }) => runAttempt));
+  const told = jobs.find(({ runAttempt, runEvent }) => runAttempt === attempt && runEvent !== null);
+  return { attempt, event: told?.runEvent ?? null, actors: told === undefined ? null : actorsOf(told) };
+}
+
+function originWords(origin: RunOrigin | undefined): Pick<Asked, 'event' | 'actors'> {
+  if (origin === undefined) return { event: null, actors: null };
+  return { event: origin.event, actors: [origin.actor, origin.triggeringActor] };
 }
 
 /** Null where none says, or two contradict each other. */

@@ -4,7 +4,7 @@
  */
 import { judgeFork } from '../admission/fork.ts';
 import { cureOf, missingExposure, placeOf } from '../admission/grants.ts';
-import { judgeOrigin } from '../admission/origin.ts';
+import { dependsOnRun, judgeOrigin } from '../admission/origin.ts';
 import { judgeVisibility } from '../admission/policy.ts';
 import { quote } from '../labels/values.ts';
 import type { Claim, Registration } from '../model/registration.ts';
@@ -18,6 +18,8 @@ export interface Asked {
   readonly isVisibilityUnproven: boolean;
   readonly workflow: string | null;
   readonly branch: string | null;
+  readonly event: string | null;
+  readonly actors: readonly string[] | null;
   /** Undefined: neither the event nor GitHub has told. */
   readonly isFork: boolean | undefined;
 }
@@ -27,7 +29,7 @@ export type Verdict =
   | { readonly may: 'yes' }
   | { readonly may: 'no'; readonly reason: string }
   /** `needs`: what a read of the run at GitHub tells. */
-  | { readonly may: 'unknown'; readonly reason: string; readonly needs?: 'fork' };
+  | { readonly may: 'unknown'; readonly reason: string; readonly needs?: 'fork' | 'origin' };
 
 /** `backend`: where the runner runs. */
 export function mayRun(registration: Registration, backend: string | null, asked: Asked): Verdict {
@@ -49,11 +51,13 @@ export function mayRun(registration: Registration, backend: string | null, asked
 
 /** GitHub gives a runner any job with its labels, of whatever workflow and branch. */
 function judgedByOrigin(registration: Registration, asked: Asked): Verdict | undefined {
-  const [refusal] = judgeOrigin(registration, asked);
+  const refusals = judgeOrigin(registration, asked);
+  // What is certain needs no further question.
+  const refusal = refusals.find(({ code }) => code !== 'unknown-origin') ?? refusals[0];
   if (refusal === undefined) return undefined;
-  return refusal.code === 'unknown-origin'
-    ? { may: 'unknown', reason: refusal.reason }
-    : { may: 'no', reason: `${refusal.reason}. ${refusal.cure}` };
+  if (refusal.code !== 'unknown-origin') return { may: 'no', reason: `${refusal.reason}. ${refusal.cure}` };
+  const needs = dependsOnRun(registration) && (asked.event === null || asked.actors === null);
+  return { may: 'unknown', reason: refusal.reason, ...(needs ? { needs: 'origin' } : {}) };
 }
 
 /** Last: it may take a read of the run. */

@@ -34,6 +34,8 @@ interface ExplainOptions {
   readonly public?: boolean;
   readonly workflow?: string;
   readonly branch?: string;
+  readonly event?: string;
+  readonly actor?: string;
   readonly folder: string;
   readonly config?: string;
   readonly platform?: string;
@@ -53,6 +55,8 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--public', 'the repository is public (default: private)')
     .option('--workflow <name>', 'the name of the workflow, where a policy depends on it')
     .option('--branch <name>', 'the branch of the commit, where a policy depends on it')
+    .option('--event <name>', 'what starts the run, such as push, where a policy depends on it')
+    .option('--actor <login>', 'who starts the run, where a policy depends on it')
     .option('--folder <folder>', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .addOption(
@@ -108,6 +112,8 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     labels,
     workflow: options.workflow ?? null,
     branch: options.branch ?? null,
+    event: options.event ?? null,
+    actors: options.actor === undefined ? null : [options.actor],
     visibility: options.public === true ? 'public' : 'private',
   };
   // As `serve` would: a registration that is set aside gets nothing, and keeps its jobs from other registrations.

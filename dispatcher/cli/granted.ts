@@ -54,6 +54,8 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     maxMemoryGiB: undefined,
     workflows: undefined,
     branches: undefined,
+    events: undefined,
+    actors: undefined,
   };
   return Object.values(used).filter((field) => field !== undefined);
 }

@@ -34,6 +34,8 @@ const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
   'limits.maxTimeout': 'timeLimit',
   'limits.workflows': undefined,
   'limits.branches': undefined,
+  'limits.events': undefined,
+  'limits.actors': undefined,
   'powers.images': 'image',
   'powers.buckets': 'bucket',
   'powers.subnets': 'subnet',
@@ -90,6 +92,8 @@ const LEFT_OPEN: Readonly<
   maxLaunchesPerMinute: () => undefined,
   workflows: () => undefined,
   branches: () => undefined,
+  events: () => undefined,
+  actors: () => undefined,
   maxCpu: ({ maxCpu }, { cpu }) =>
     maxCpu === undefined || cpu !== undefined ? undefined : { limit: coresInWords(maxCpu), field: 'limits.maxCpu' },
   maxMemoryGiB: ({ maxMemoryGiB }, { memoryGiB }) =>
@@ -156,6 +160,8 @@ const MOST: { readonly [K in keyof Required<Policy>]: (policy: Policy) => Partia
   // They narrow what is served, and the grant narrows it again when a job comes.
   workflows: () => ({}),
   branches: () => ({}),
+  events: () => ({}),
+  actors: () => ({}),
 };
 
 export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backends: readonly Backend[]): void {

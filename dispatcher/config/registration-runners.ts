@@ -60,7 +60,12 @@ export function policyOf(
     dockerInDocker: file?.dockerInDocker ?? false,
     publicRepositories: file?.publicRepositories ?? false,
     ...defined<Pick<Policy, 'forks'>>({ forks: file?.forks }),
-    ...defined<Pick<Policy, 'workflows' | 'branches'>>({ workflows: file?.workflows, branches: file?.branches }),
+    ...defined<Pick<Policy, 'workflows' | 'branches' | 'events' | 'actors'>>({
+      workflows: file?.workflows,
+      branches: file?.branches,
+      events: file?.events,
+      actors: file?.actors,
+    }),
   };
   boundGlobs(reading, policy);
   return policy;
@@ -68,8 +73,9 @@ export function policyOf(
 
 /** Each label of a job may be compared with each of these, on the thread that serves all tenants. */
 function boundGlobs(reading: Reading, policy: Policy): void {
-  const { images, subnets, securityGroups, buckets, regions, backends, workflows = [], branches = [] } = policy;
-  const lists = [images, subnets, securityGroups, buckets, regions, backends, workflows, branches];
+  const { images, subnets, securityGroups, buckets, regions, backends } = policy;
+  const { workflows = [], branches = [], events = [], actors = [] } = policy;
+  const lists = [images, subnets, securityGroups, buckets, regions, backends, workflows, branches, events, actors];
   const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);
   if (characters <= MAX_GLOB_CHARACTERS) return;
   reading.problem(

@@ -222,6 +222,10 @@ export const policyFile = strict({
     ),
   workflows: globs.optional().describe('Globs on the name: only jobs of these workflows. Default: of all.'),
   branches: globs.optional().describe('Globs on the name: only jobs of these branches. Default: of all.'),
+  events: globs.optional().describe('Globs on what starts the run, such as push: only jobs of these. Default: of all.'),
+  actors: globs
+    .optional()
+    .describe('Globs on the login of who starts the run, and who starts it again. Default: of all.'),
 } satisfies Record<InFile<keyof Policy> | 'shapes' | 'imagePresets', z.ZodType>);
 
 export { owner as ownerName, repository as repositoryName };
@@ -415,6 +419,10 @@ export const tenantLimits = strict({
   maxTimeout: duration.optional().describe('On shared backends also: whether it may set time limits at all.'),
   workflows: globs.optional().describe('Globs on the name: only jobs of these workflows. Default: of all.'),
   branches: globs.optional().describe('Globs on the name: only jobs of these branches. Default: of all.'),
+  events: globs.optional().describe('Globs on what starts the run, such as push: only jobs of these. Default: of all.'),
+  actors: globs
+    .optional()
+    .describe('Globs on the login of who starts the run, and who starts it again. Default: of all.'),
 } satisfies Record<InFile<keyof Limits>, z.ZodType>);
 
 export const tenantPowers = strict({

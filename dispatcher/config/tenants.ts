@@ -87,10 +87,12 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       maxMemoryGiB: limits.maxMemoryGiB,
       maxDiskGiB: limits.maxDiskGiB,
       maxTimeLimitMs: limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0),
-      ...defined<Pick<Limits, 'maxLaunchesPerMinute' | 'workflows' | 'branches'>>({
+      ...defined<Pick<Limits, 'maxLaunchesPerMinute' | 'workflows' | 'branches' | 'events' | 'actors'>>({
         maxLaunchesPerMinute: limits.maxLaunchesPerMinute,
         workflows: limits.workflows,
         branches: limits.branches,
+        events: limits.events,
+        actors: limits.actors,
       }),
     },
     powers: {

@@ -130,12 +130,17 @@ async function readJob(
 }
 
 const repositoryOfRun = z.object({ id: z.int().min(1) });
+const account = z.object({ login: z.string().min(1).max(100) });
 const runAnswer = z.object({
   status: z.string().max(64).nullable(),
   run_attempt: z.int().min(1).default(1),
   repository: repositoryOfRun.optional().catch(undefined),
   /** Null where it was deleted. */
   head_repository: repositoryOfRun.nullable().optional().catch(undefined),
+  event: z.string().min(1).max(100).optional().catch(undefined),
+  /** Null where it was deleted. */
+  actor: account.nullable().optional().catch(undefined),
+  triggering_actor: account.nullable().optional().catch(undefined),
 });
 
 async function readRun(
@@ -162,8 +167,15 @@ async function readRun(
   });
   if (answer.accepted) return undefined;
   const { status, run_attempt: attempt, repository: base, head_repository: head } = answer.data;
-  const run = { completed: status === 'completed', attempt };
+  const origin = originOf(answer.data);
+  const run = { completed: status === 'completed', attempt, ...(origin === undefined ? {} : { origin }) };
   return base === undefined || head === undefined ? run : { ...run, isFork: head?.id !== base.id };
+}
+
+/** Servers older than `triggering_actor` do not tell who ran a run again: then it has to be unknown. */
+function originOf({ event, actor, triggering_actor: triggeringActor }: z.output<typeof runAnswer>) {
+  if (event === undefined || !actor || !triggeringActor) return undefined;
+  return { event, actor: actor.login, triggeringActor: triggeringActor.login };
 }
 
 async function seesRepository(requester: Caller, owner: string, repository: string): Promise<boolean> {

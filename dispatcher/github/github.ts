@@ -1,6 +1,6 @@
 /** What the dispatcher needs from GitHub, as a narrow interface, and the errors it returns. */
 import type { GithubErrorKind } from '../failures/failure.ts';
-import type { JobFact, Visibility } from '../jobs/facts.ts';
+import type { JobFact, RunOrigin, Visibility } from '../jobs/facts.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import type { GithubDenial } from './denial.ts';
 
@@ -24,6 +24,8 @@ export interface GithubRun {
   readonly attempt: number;
   /** Whether its code comes from another repository, or from one that is gone. Undefined: GitHub does not say. */
   readonly isFork?: boolean;
+  /** Of this attempt. Undefined: GitHub does not say, or an account is gone. */
+  readonly origin?: RunOrigin;
 }
 
 export interface JitRunner {

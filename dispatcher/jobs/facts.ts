@@ -92,6 +92,15 @@ export const PLATFORM = '';
  */
 export type AreStrangers = (registration: string, other: string) => boolean;
 
+/** What started a run, and who: only GitHub's answer about the run tells. */
+export interface RunOrigin {
+  /** As in `on:` of the workflow: `push`, `pull_request` … */
+  readonly event: string;
+  /** Logins. Who started the run, and who started the attempt: another, where it was run again. */
+  readonly actor: string;
+  readonly triggeringActor: string;
+}
+
 /** The visibility of a repository, as GitHub calls it. */
 export type Visibility = 'public' | 'private' | 'internal';
 

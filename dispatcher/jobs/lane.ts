@@ -46,6 +46,10 @@ export interface JobSubject {
   /** As GitHub names them; null or absent: it has not said. */
   readonly workflow?: string | null;
   readonly branch?: string | null;
+  /** What started its run. Only GitHub, asked for the run, tells; null or absent: it was not asked, or has not said. */
+  readonly event?: string | null;
+  /** Logins: who started the run, and who started this attempt. */
+  readonly actors?: readonly string[] | null;
   readonly visibility: Visibility | undefined;
   /**
    * Only the webhook of a tenant tells of the visibility: good enough for the policy, which is the tenant's own, and not for

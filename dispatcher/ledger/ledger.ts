@@ -8,7 +8,7 @@
  */
 
 import type { Failure } from '../failures/failure.ts';
-import type { Delivery, FactSource, JobFact, JobIdentity, JobStatus, Visibility } from '../jobs/facts.ts';
+import type { Delivery, FactSource, JobFact, JobIdentity, JobStatus, RunOrigin, Visibility } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 
 /** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
@@ -34,6 +34,11 @@ export interface JobRow {
   readonly jobName: string;
   readonly workflowName: string | null;
   readonly headBranch: string | null;
+  /** What started its run, and who: as GitHub's own answer says. Null: it was not asked, or has not said. */
+  readonly runEvent: string | null;
+  readonly runActor: string | null;
+  /** Who started this attempt of it. */
+  readonly runTriggeringActor: string | null;
   readonly headSha: string;
   readonly htmlUrl: string | null;
   readonly labels: readonly string[];
@@ -318,6 +323,9 @@ export interface JobPlace {
   readonly repository?: string;
 }
 
+/** One attempt of a workflow run. */
+export type RunPlace = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'> & { readonly attempt: number };
+
 /** A row that cannot be read, as far as it says whose it is. */
 export interface UnreadableRow {
   /** The job's or lane's key, or the runner's name. */
@@ -411,6 +419,11 @@ export interface JobLedger {
     repository: Pick<JobIdentity, 'host' | 'owner' | 'repository'>,
     visibility: Visibility | undefined,
   ): Promise<number>;
+  /**
+   * GitHub's own word on an attempt of a run: its uncompleted jobs of that attempt, or an earlier one, are settled again
+   * with it. Undefined, where GitHub does not say: they are settled again without.
+   */
+  tellRun(run: RunPlace, origin: RunOrigin | undefined): Promise<number>;
   /** Likewise the registration's uncompleted jobs that are refused with this code. */
   unsettleRefused(registration: string, reasonCode: string): Promise<number>;
   /**

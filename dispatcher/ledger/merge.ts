@@ -240,6 +240,10 @@ function firstRow(fact: JobFact, areStrangers: AreStrangers): JobRow {
     jobName: fact.jobName,
     workflowName: fact.workflowName,
     headBranch: fact.headBranch,
+    // Facts do not have it: see `tellRun`.
+    runEvent: null,
+    runActor: null,
+    runTriggeringActor: null,
     headSha: fact.headSha,
     htmlUrl: fact.htmlUrl,
     labels: fact.labels,

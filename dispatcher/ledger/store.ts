@@ -64,6 +64,7 @@ export function ledgerOn(store: Store): Ledger {
     jobsOfRun: (run, unreadable) => store.read((context) => jobs.jobsOfRun(context, run, unreadable)),
     jobsWithId: (jobId, unreadable) => store.read((context) => jobs.jobsWithId(context, jobId, unreadable)),
     jobs: (filter, unreadable) => store.read((context) => jobs.jobs(context, filter, unreadable)),
+    tellRun: (run, origin) => store.write((context) => settlement.tellRun(context, run, origin)),
     tellVisibility: (repository, visibility) =>
       store.write((context) => settlement.tellVisibility(context, repository, visibility)),
     unsettleRefused: (registration, reasonCode) =>

@@ -7,6 +7,7 @@ import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Doubts } from './doubts.ts';
 import type { Holds } from './holds.ts';
+import type { RunOrigins } from './run-origins.ts';
 import type { SweepSchedule } from './sweep-schedule.ts';
 import type { Verifier } from './verify.ts';
 import type { Visibilities } from './visibility.ts';
@@ -38,6 +39,7 @@ export interface ChoresOptions {
   readonly sweeps: SweepSchedule;
   readonly verifier: Verifier;
   readonly visibilities: Visibilities;
+  readonly runOrigins: RunOrigins;
 }
 
 export class Chores {
@@ -53,7 +55,7 @@ export class Chores {
   }
 
   async run(): Promise<void> {
-    const { backends, board, clock, doubts, holds, ledger, sweeps, verifier, visibilities } = this.#options;
+    const { backends, board, clock, doubts, holds, ledger, runOrigins, sweeps, verifier, visibilities } = this.#options;
     const now = clock.now();
     if (now < this.#dueAtMs) return;
     this.#dueAtMs = now + INTERVAL_MS;
@@ -67,6 +69,7 @@ export class Chores {
       verifier.ask(key, registration);
     }
     visibilities.resume();
+    runOrigins.resume();
     await ledger.deleteEmptyLanes();
     const inUse = new Set([...board.registrationsInUse(), ...(await ledger.registrationsWithRunners())]);
     for (const name of inUse) sweeps.markActive(name);

@@ -31,6 +31,7 @@ import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
 import { type Rest, Resting } from './resting.ts';
+import { RunOrigins } from './run-origins.ts';
 import { createRunnerContext, type RunnerContext } from './runner-context.ts';
 import { SettleLoop } from './settle.ts';
 import { HandOver, type JitAnswer } from './standby/hand-over.ts';
@@ -119,6 +120,7 @@ class LoopingEngine implements Engine {
   readonly #verifier: Verifier;
   readonly #doubts: Doubts;
   readonly #visibilities: Visibilities;
+  readonly #runOrigins: RunOrigins;
   readonly #refusals: Refusals;
   readonly #reasons: Reasons;
   readonly #schedule: SweepSchedule;
@@ -184,6 +186,7 @@ class LoopingEngine implements Engine {
     const verifier = new Verifier({ clock, log, random, tenants, context, ledger, resting: restingJobs });
     const doubts = new Doubts({ log, tenants, context, ledger });
     const visibilities = new Visibilities({ log, tenants, context, ledger });
+    const runOrigins = new RunOrigins({ log, tenants, context, ledger });
     const schedule = new SweepSchedule(tenants.keys(), clock, random, (name) => lineOfNamed(tenants, name));
     const troubles = new SweepTroubles(clock, log);
     this.#board = board;
@@ -195,6 +198,7 @@ class LoopingEngine implements Engine {
     this.#verifier = verifier;
     this.#doubts = doubts;
     this.#visibilities = visibilities;
+    this.#runOrigins = runOrigins;
     this.#schedule = schedule;
     this.#troubles = troubles;
     this.#refusals = new Refusals({
@@ -206,7 +210,7 @@ class LoopingEngine implements Engine {
     this.#restingRunners = new Resting(clock, context.states);
     this.#settles = new SettleLoop({
       ...{ admit, areStrangers: options.areStrangers, dispatcherId, log, metrics, tenants, ...absence },
-      ...{ context, ledger, backends, verifier, doubts, ghosts, visibilities },
+      ...{ context, ledger, backends, verifier, doubts, ghosts, visibilities, runOrigins },
       resting: this.#restingJobs,
     });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier, resting: this.#restingJobs });
@@ -246,6 +250,7 @@ class LoopingEngine implements Engine {
       sweeps: schedule,
       verifier,
       visibilities,
+      runOrigins,
     });
     this.#reasons = new Reasons({
       clock,
@@ -526,6 +531,7 @@ class LoopingEngine implements Engine {
     await this.#verifier.whenSettled();
     await this.#doubts.whenSettled();
     await this.#visibilities.whenSettled();
+    await this.#runOrigins.whenSettled();
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { eventLoopTurn } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
+import { dependsOnRun } from '../admission/origin.ts';
 import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failures/failure.ts';
 import { type AreStrangers, isStrangersWord } from '../jobs/facts.ts';
@@ -23,6 +24,7 @@ import type { JobWord } from './machine/event.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { reachOf } from './reach.ts';
 import type { Resting } from './resting.ts';
+import type { RunOrigins } from './run-origins.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
 import { subjectOf } from './subject.ts';
 import { sayTimeLimit } from './time-limit.ts';
@@ -59,6 +61,7 @@ export interface Settler
   readonly doubts: Doubts;
   readonly ghosts: Ghosts;
   readonly visibilities: Visibilities;
+  readonly runOrigins: RunOrigins;
   /** Jobs that could not be settled. */
   readonly resting: Resting;
 }
@@ -355,7 +358,8 @@ function settle(settler: Settler, job: JobRow, registration: string | null): Job
   if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
   const admission = admit(subjectOf(job));
   // A new job waits for GitHub's answer; one that was decided on must not keep what its tenant may have lost.
-  if (open && awaitsVisibility(settler, job, admission) && job.admission === 'pending') return settled;
+  const awaits = open && (awaitsVisibility(settler, job, admission) || awaitsOrigin(settler, job, admission));
+  if (awaits && job.admission === 'pending') return settled;
   const fresh = tooOld(job, absent(settler, registration, admission) ?? decision(admission, backends), context.now());
   const { reasonCode, reason, cure } = job;
   const decided =
@@ -385,6 +389,14 @@ function awaitsVisibility({ tenants, visibilities }: Settler, job: JobRow, admis
   if (job.visibilityProven || job.visibility === 'public') return false;
   if (!registration.backends.some(({ shared }) => shared === true)) return false;
   return visibilities.ask(job, registration) === 'asked';
+}
+
+/** Likewise for what started its run, and who. */
+function awaitsOrigin({ tenants, runOrigins }: Settler, job: JobRow, admission: Admission): boolean {
+  if (job.runEvent !== null || admission.outcome !== 'refused' || admission.code !== 'unknown-origin') return false;
+  const registration = tenants.get(admission.registration)?.registration;
+  if (registration === undefined || !dependsOnRun(registration)) return false;
+  return runOrigins.ask(job, registration) === 'asked';
 }
 
 /** The registration that takes the job, or would if it were known to be private. */

@@ -8,7 +8,14 @@ export function subjectOf(job: JobRow): JobSubject {
     ...{ host, owner, repository, labels },
     workflow: job.workflowName,
     branch: job.headBranch,
+    event: job.runEvent,
+    actors: actorsOf(job),
     visibility: visibility ?? undefined,
     isVisibilityUnproven: !visibilityProven,
   };
+}
+
+/** Whoever started the run wrote its code, perhaps; whoever started it again wanted it. Null: GitHub has not said. */
+export function actorsOf({ runActor, runTriggeringActor }: Pick<JobRow, 'runActor' | 'runTriggeringActor'>) {
+  return runActor === null || runTriggeringActor === null ? null : [runActor, runTriggeringActor];
 }

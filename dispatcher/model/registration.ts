@@ -145,6 +145,8 @@ export interface Limits {
   /** Globs: only jobs of these. Absent: of all. */
   readonly workflows?: readonly string[];
   readonly branches?: readonly string[];
+  readonly events?: readonly string[];
+  readonly actors?: readonly string[];
 }
 
 /** On shared backends. Lists are globs. */
@@ -194,6 +196,8 @@ export interface Policy {
   /** Globs: only jobs of these. Absent: of all. */
   readonly workflows?: readonly string[];
   readonly branches?: readonly string[];
+  readonly events?: readonly string[];
+  readonly actors?: readonly string[];
 }
 
 /**

@@ -115,6 +115,8 @@ const held: Readonly<
   'limits.maxDiskGiB': { less: limits({ maxDiskGiB: undefined }), job: { labels: ['acme-runner', 'disk-50'] } },
   'limits.workflows': { less: limits({ workflows: ['deploy'] }), job: { workflow: 'CI' } },
   'limits.branches': { less: limits({ branches: ['release/*'] }), job: { branch: 'main' } },
+  'limits.events': { less: limits({ events: ['push'] }), job: { event: 'pull_request' } },
+  'limits.actors': { less: limits({ actors: ['octocat'] }), job: { actors: ['octocat', 'mallory'] } },
   'limits.maxTimeout': { less: limits({ maxTimeLimitMs: undefined }), job: { labels: ['acme-runner', 'timeout-1h'] } },
 };
 

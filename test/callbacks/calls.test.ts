@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { type CallOutcome, createRunnerCalls } from '../../dispatcher/callbacks/calls.ts';
 import { createPublicListener, type PublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
+import type { RunOrigin } from '../../dispatcher/jobs/facts.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -21,10 +22,12 @@ describe("a runner's call-backs", () => {
   let inForce: Registration | undefined;
   /** What GitHub says of every run. */
   let isFork: boolean | undefined;
+  let origin: RunOrigin | undefined;
   const readRuns: string[] = [];
 
   beforeEach(async () => {
     isFork = false;
+    origin = undefined;
     readRuns.length = 0;
     launched.length = 0;
     outcomes.length = 0;
@@ -50,7 +53,8 @@ describe("a runner's call-backs", () => {
     const calls = createRunnerCalls({
       ...{ ledger: fixture.ledger, engine: fixture.engine, log },
       registration: () => inForce,
-      forks: {
+      runs: {
+        origin: async () => origin,
         isFork: async (registration, { owner, repository, run }) => {
           readRuns.push(`${registration}: ${owner}/${repository} ${run}`);
           return isFork;
@@ -233,6 +237,19 @@ describe("a runner's call-backs", () => {
         expect(status).to.equal(503);
         expect(text).to.include('it is not known yet whether the code of this job in acme/web comes from a fork');
       });
+    });
+
+    it('are answered by who started the run, as GitHub says, and later while it does not', async () => {
+      inForce = registration('acme', { policy: { ...closedPolicy, actors: ['octocat'], events: ['push'] } });
+      const unknown = await call('job-started', { ...question, fork: 'false' });
+      expect(unknown.status).to.equal(503);
+      expect(unknown.text).to.include('GitHub has not said which event');
+      origin = { event: 'push', actor: 'octocat', triggeringActor: 'octocat' };
+      expect((await call('job-started', { ...question, fork: 'false' })).status).to.equal(200);
+      origin = { ...origin, actor: 'mallory' };
+      const refused = await call('job-started', { ...question, fork: 'false' });
+      expect(refused.status).to.equal(403);
+      expect(refused.text).to.include('does not serve the actor `mallory`');
     });
 
     it('are answered with yes for a public one where the policy allows it', async () => {

@@ -33,6 +33,8 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
     maxTimeout: '2h',
     workflows: ['CI'],
     branches: ['main'],
+    events: ['push'],
+    actors: ['octocat'],
   },
   powers: {
     images: ['ghcr.io/acme/*'],
@@ -156,6 +158,8 @@ describe('a tenant’s grant', () => {
     'limits.maxMemoryGiB',
     'limits.workflows',
     'limits.branches',
+    'limits.events',
+    'limits.actors',
   ];
   for (const field of fields) {
     if (unlimited.includes(field) || demands.includes(field)) continue;
@@ -184,6 +188,8 @@ describe('a tenant’s grant', () => {
     // Of each job.
     workflows: [['CD'], []],
     branches: [['release/*'], []],
+    events: [['push'], []],
+    actors: [['octo*'], []],
   };
   for (const [limit, [value, places]] of Object.entries(smaller)) {
     it(`holds defaults and policy to \`limits.${limit}\``, async () => {
@@ -266,6 +272,8 @@ describe('a tenant’s grant', () => {
         maxTimeLimitMs: 7_200_000,
         workflows: ['CI'],
         branches: ['main'],
+        events: ['push'],
+        actors: ['octocat'],
       },
       powers: grant.powers,
     });

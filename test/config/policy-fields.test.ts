@@ -37,6 +37,8 @@ const fields: Readonly<
   publicRepositories: { value: true, less: false, public: true },
   workflows: { value: ['C?'], less: ['deploy'], narrows: true },
   branches: { value: ['release/*'], less: ['main'], narrows: true },
+  events: { value: ['pu*'], less: ['pull_request'], narrows: true },
+  actors: { value: ['Octo*', 'hubot'], less: ['octocat'], narrows: true },
 };
 
 const shapes =
@@ -64,6 +66,8 @@ async function admissionWith(policy: object | undefined, field: string): Promise
     visibility: isPublic ? 'public' : 'private',
     workflow: 'CI',
     branch: 'release/1.0',
+    event: 'push',
+    actors: ['octocat', 'Hubot'],
   });
 }
 

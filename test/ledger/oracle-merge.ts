@@ -173,6 +173,9 @@ function firstRow(fact: JobFact, runner: Runner): JobRow {
     statusSource: source,
     statusToldBy: toldBy,
     // Whoever told of it first, or its owner where the platform did.
+    runEvent: null,
+    runActor: null,
+    runTriggeringActor: null,
     share: toldBy ?? `${fact.host}/${fact.owner}`.toLowerCase(),
     disputed: false,
     verifiedAtMs: source === 'read' ? observedAtMs : null,

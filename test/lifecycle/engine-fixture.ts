@@ -4,7 +4,7 @@
  */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { Absence } from '../../dispatcher/config/absent.ts';
-import type { Github } from '../../dispatcher/github/github.ts';
+import type { Github, GithubRun } from '../../dispatcher/github/github.ts';
 import {
   type AreStrangers,
   type JobFact,
@@ -69,6 +69,8 @@ export interface EngineFixture {
   readonly jobs: Map<string, JobFact>;
   /** Of repositories that are not private, by `owner/name` in lower case. */
   readonly visibilities: Map<string, Visibility>;
+  /** Of runs of which GitHub says more than that they go on, by id. */
+  readonly runs: Map<number, GithubRun>;
   /** GitHub's runners, by name. */
   readonly runners: Map<string, ListedRunner>;
   readonly instances: Map<string, Instance>;
@@ -125,6 +127,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
   });
   const jobs = new Map<string, JobFact>();
   const visibilities = new Map<string, Visibility>();
+  const runs = new Map<number, GithubRun>();
   const runners = new Map<string, ListedRunner>();
   const instances = new Map<string, Instance>();
   const calls: string[] = [];
@@ -177,7 +180,11 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
         if (job === undefined) return undefined;
         return { ...job, source: 'read', toldBy: name, repositoryId: null, observedAtMs: clock.now() };
       },
-      readRun: async () => ({ completed: false, attempt: 1 }),
+      async readRun(owner, repository, runId) {
+        const run = runs.get(runId);
+        if (run !== undefined) calls.push(`run ${owner}/${repository} ${runId} by ${name}`);
+        return run ?? { completed: false, attempt: 1 };
+      },
       seesRepository: async () => true,
       async readVisibility(owner, repository) {
         calls.push(`visibility ${owner}/${repository} by ${name}`);
@@ -274,6 +281,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
     engine,
     jobs,
     visibilities,
+    runs,
     runners,
     instances,
     calls,

@@ -13,6 +13,7 @@ import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
+import { RunOrigins } from '../../dispatcher/lifecycle/run-origins.ts';
 import { HandOver } from '../../dispatcher/lifecycle/standby/hand-over.ts';
 import { Pools } from '../../dispatcher/lifecycle/standby/pools.ts';
 import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
@@ -40,6 +41,7 @@ export interface EngineParts extends RunnerContextParts {
   readonly pools: Pools;
   readonly doubts: Doubts;
   readonly visibilities: Visibilities;
+  readonly runOrigins: RunOrigins;
   readonly resting: Resting;
   readonly restingLanes: Resting;
   readonly sweeps: SweepSchedule;
@@ -157,6 +159,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     pools: new Pools(tenants, true),
     doubts: new RecordingDoubts(made),
     visibilities: new Visibilities(made),
+    runOrigins: new RunOrigins(made),
     resting: new Resting(clock, context.states),
     restingLanes: new Resting(clock, context.states),
     isReadmitting: () => false,

@@ -7,6 +7,7 @@ import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
+import { RunOrigins } from '../../dispatcher/lifecycle/run-origins.ts';
 import { SettleLoop } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import { Visibilities } from '../../dispatcher/lifecycle/visibility.ts';
@@ -35,6 +36,7 @@ async function settleAll(parts: RunnerContextParts): Promise<void> {
     verifier: new Verifier(parts),
     doubts: new Doubts(parts),
     visibilities: new Visibilities(parts),
+    runOrigins: new RunOrigins(parts),
     ghosts: new Ghosts(backends),
     resting: new Resting(clock, context.states),
   }).run();

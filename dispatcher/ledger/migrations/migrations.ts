@@ -513,6 +513,15 @@ const twentieth: Migration = {
   ],
 };
 
+const twentyFirst: Migration = {
+  version: 21,
+  name: 'what started the run of a job, and who',
+  statements: ({ schema }) =>
+    ['runEvent', 'runActor', 'runTriggeringActor'].map((column) =>
+      schema.alterTable('jobs').addColumn(column, 'text').compile(),
+    ),
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -531,6 +540,7 @@ export const migrations: readonly Migration[] = [
   eighteenth,
   nineteenth,
   twentieth,
+  twentyFirst,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -1,6 +1,6 @@
 /** Jobs: what facts write, what settling changes, and what is asked for. */
 import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely';
-import type { Visibility } from '../../jobs/facts.ts';
+import type { RunOrigin, Visibility } from '../../jobs/facts.ts';
 import type { JobFilter } from '../ledger.ts';
 import { jobColumnNames } from '../rows.ts';
 import type { JobsTable, Tables } from '../tables.ts';
@@ -54,6 +54,9 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         visibilityProven: ref('excluded.visibilityProven'),
         workflowName: ref('excluded.workflowName'),
         headBranch: ref('excluded.headBranch'),
+        runEvent: ref('excluded.runEvent'),
+        runActor: ref('excluded.runActor'),
+        runTriggeringActor: ref('excluded.runTriggeringActor'),
         htmlUrl: ref('excluded.htmlUrl'),
         status: ref('excluded.status'),
         conclusion: ref('excluded.conclusion'),
@@ -278,6 +281,31 @@ export function tellVisibility(
       .where(withoutIndex('status'), '<>', completed)
       .compile()
   );
+}
+
+export function tellRun(
+  builder: Builder,
+  keys: { readonly from: string; readonly to: string },
+  { runId, attempt }: { readonly runId: number; readonly attempt: number },
+  origin: RunOrigin | undefined,
+  nowMs: number,
+): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb, fn }) => ({
+      ...(origin === undefined
+        ? {}
+        : { runEvent: origin.event, runActor: origin.actor, runTriggeringActor: origin.triggeringActor }),
+      unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
+      version: eb('version', '+', 1),
+    }))
+    .where('key', '>', keys.from)
+    .where('key', '<', keys.to)
+    .where('runId', '=', runId)
+    .where('runAttempt', '<=', attempt)
+    .where('runEvent', 'is', null)
+    .where(withoutIndex('status'), '<>', completed)
+    .compile();
 }
 
 export function unsettleRefused(builder: Builder, registration: string, reasonCode: string, nowMs: number): Query {

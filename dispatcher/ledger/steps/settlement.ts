@@ -1,7 +1,7 @@
 /** Which jobs are to be decided on, and what was decided. */
-import type { JobIdentity, Visibility } from '../../jobs/facts.ts';
+import type { JobIdentity, RunOrigin, Visibility } from '../../jobs/facts.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
-import type { JobPlace, JobRow, JobSettlement, OnUnreadable } from '../ledger.ts';
+import type { JobPlace, JobRow, JobSettlement, OnUnreadable, RunPlace } from '../ledger.ts';
 import { NOT_HELD } from '../merge.ts';
 import * as jobCheckQueries from '../queries/job-checks.ts';
 import * as jobQueries from '../queries/jobs.ts';
@@ -121,6 +121,10 @@ export function* tellVisibility(
   // `0` follows `/`.
   const keys = { from: `${name}/`, to: `${name}0` };
   return (yield jobQueries.tellVisibility(context.builder, keys, visibility, context.nowMs)).changed;
+}
+
+export function* tellRun(context: Context, run: RunPlace, origin: RunOrigin | undefined): Step<number> {
+  return (yield jobQueries.tellRun(context.builder, keysAt(run), run, origin, context.nowMs)).changed;
 }
 
 export function* unsettleRefused(context: Context, registration: string, reasonCode: string): Step<number> {

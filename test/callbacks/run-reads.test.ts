@@ -1,6 +1,6 @@
 /** Runs read at GitHub because the event did not tell whether their code comes from a fork. */
 import { expect } from 'chai';
-import { ForkReads } from '../../dispatcher/callbacks/fork-reads.ts';
+import { RunReads } from '../../dispatcher/callbacks/run-reads.ts';
 import { GithubError, type GithubRun } from '../../dispatcher/github/github.ts';
 import { MINUTE } from '../../time/units.ts';
 
@@ -9,13 +9,13 @@ describe('whether the code of a run comes from a fork', () => {
   let asked: string[];
   let lines: string[];
   let answer: () => Promise<GithubRun | undefined>;
-  let reads: ForkReads;
+  let reads: RunReads;
   beforeEach(() => {
     nowMs = 0;
     asked = [];
     lines = [];
     answer = async () => ({ completed: false, attempt: 1, isFork: true });
-    reads = new ForkReads({
+    reads = new RunReads({
       now: () => nowMs,
       log: { debug: (event) => lines.push(event) },
       asker: (registration) =>
@@ -53,7 +53,7 @@ describe('whether the code of a run comes from a fork', () => {
     expect(await reads.isFork('acme', run(1))).to.equal(undefined);
     answer = () => Promise.reject(new GithubError('transient', 'GET run', 'it is down'));
     expect(await reads.isFork('acme', run(1))).to.equal(undefined);
-    expect(lines).to.deep.equal(['fork-not-read']);
+    expect(lines).to.deep.equal(['run-not-read']);
     answer = async () => ({ completed: false, attempt: 1, isFork: false });
     expect(await reads.isFork('acme', run(1))).to.equal(false);
     expect(asked).to.have.length(3);
@@ -67,6 +67,23 @@ describe('whether the code of a run comes from a fork', () => {
     nowMs += MINUTE;
     expect(await reads.isFork('acme', run(100))).to.equal(true);
     expect(asked).to.have.length(62);
+  });
+
+  it('is told beside who started it, anew after a minute, and at once where a later attempt is known of', async () => {
+    const by = (triggeringActor: string) => ({ event: 'push', actor: 'octocat', triggeringActor });
+    answer = async () => ({ completed: false, attempt: 1, isFork: false, origin: by('octocat') });
+    expect(await reads.origin('acme', run(1), 1)).to.deep.equal(by('octocat'));
+    expect(await reads.origin('acme', run(1), 1)).to.deep.equal(by('octocat'));
+    expect(await reads.isFork('acme', run(1))).to.equal(false);
+    expect(asked).to.have.length(1);
+    expect(await reads.origin('acme', run(1), 2), 'an answer older than the attempt').to.equal(undefined);
+    answer = async () => ({ completed: false, attempt: 2, isFork: false, origin: by('mallory') });
+    expect(await reads.origin('acme', run(1), 2)).to.deep.equal(by('mallory'));
+    expect(asked).to.have.length(3);
+    nowMs += MINUTE;
+    answer = async () => ({ completed: false, attempt: 3, isFork: false });
+    expect(await reads.origin('acme', run(1), 2), 'GitHub does not say any more').to.equal(undefined);
+    expect(await reads.isFork('acme', run(1))).to.equal(false);
   });
 
   it('is not known of a registration that is not in force', async () => {
