@@ -67,11 +67,19 @@ function meantOverride(text: string): string | undefined {
   const before = /^(\d[\d.]*)[-_ ]*([a-z]+)$/i.exec(text);
   const [, word = '', value = ''] = before === null ? (found ?? []) : [before[0], before[2], before[1]];
   if (word.toLowerCase() === 'shr') return oneLabel(`shr=${value}`);
+  const foreign = /^runs-on=(.*)$/is.exec(text)?.[1];
+  if (foreign !== undefined) return oneLabel(`shr=${foreign.replaceAll(/([a-z]+)=/gi, renamed)}`);
   // `4gb` is clear from its unit; no other number before a word is.
   const key = keyMeantBy(word) ?? (before !== null && /^(?:gb|gib|gi)$/i.test(word) ? 'memory' : undefined);
   if (key === undefined) return undefined;
   if (isFlag(key)) return TRUE.test(value) ? key : undefined;
   return readable(key === 'vsw' || key === 'sg' ? identifier(key, value) : `${key}-${value}`);
+}
+
+/** A key of RunsOn's label, which has the same form, as it is called here. */
+function renamed(written: string, word: string): string {
+  const key = keyMeantBy(word);
+  return key === undefined || isFlag(key) ? written : `${key === 'img' ? 'image' : key}=`;
 }
 
 /** The vendors' identifiers already start with the prefix. */

@@ -20,7 +20,7 @@ export function judgeSize(labels: readonly JobLabel[]): Refusal | undefined {
   return {
     code: 'label-too-long',
     reason: `the label ${quote(long.text)} has ${long.text.length} characters, more than ${MAX_LABEL_LENGTH}`,
-    cure: 'Shorten it; a long image reference can become a named image of the registration.',
+    cure: 'Shorten it: a long image reference can become a named image of the registration or a preset of the platform, several parts a preset.',
   };
 }
 

@@ -63,7 +63,7 @@ export function severalInOne(
   text: string,
 ): { readonly position: number; readonly wrong: string; readonly cure: string } | undefined {
   // A comma between digits is a decimal one.
-  if (foldLabel(text).startsWith('shr=') || /^[a-z]+-\d+,\d+$/i.test(text)) return undefined;
+  if (/^(?:shr|runs-on)=/i.test(text) || /^[a-z]+-\d+,\d+$/i.test(text)) return undefined;
   if (/^\s*\[.*\]\s*$/s.test(text)) {
     return {
       position: 1,
