@@ -3,7 +3,7 @@
 /** From the ground up. A room imports rooms below it and never one of its own level or above. ARCHITECTURE.md shows them. */
 const levels = [
   ['^time/', '^dispatcher/log.ts$'],
-  ['^providers/(provider|shape-words).ts$'],
+  ['^providers/(provider|secret-store|shape-words).ts$'],
   ['^dispatcher/failures/', '^dispatcher/jobs/', '^dispatcher/labels/'],
   ['^dispatcher/ledger/'],
   ['^dispatcher/model/'],

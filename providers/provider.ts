@@ -5,6 +5,7 @@
  * providers/README.md.
  */
 import type { z } from 'zod';
+import type { SecretStore } from './secret-store.ts';
 
 /** In GitHub's terms: `x64` is amd64, `arm64` is aarch64. */
 export type Architecture = 'x64' | 'arm64';
@@ -431,6 +432,8 @@ export interface ProviderModule<Options = unknown> {
    * work.
    */
   create(options: Options, host: ProviderHost): Provider;
+  /** The cloud's own store of secrets, which the backend's credentials may open. Absent: it has none that is known here. */
+  readonly secretStore?: SecretStore;
   /** The same backend, with this program in place of the one that its containers run. */
   withCommand(options: Options, command: readonly string[]): Options;
   /** What `shr demo` runs. Rejects with ProviderError if this machine lacks something; the message says what to do. */

@@ -3,9 +3,7 @@
  * form body. Each call has a time limit, respects the rate limit and has its errors classified. Why not the SDK's own
  * client: docs/decisions/0010-alibaba-form-body.md.
  */
-import { Readable } from 'node:stream';
 import Credential, { Config as CredentialConfig } from '@alicloud/credentials';
-import { OpenApiUtil } from '@alicloud/openapi-core';
 import { z } from 'zod';
 import type { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError } from '../provider.ts';
@@ -13,12 +11,10 @@ import { eciEndpoint, vpcEndpoint } from './endpoints.ts';
 import { type CallName, classify } from './errors.ts';
 import type { AliEciOptions } from './options.ts';
 import type { Rate } from './rate.ts';
+import { formOf, signedHeaders } from './signature.ts';
 import { type EciAnswer, StaleConnection, Transport } from './transport.ts';
 
 const versions = { eci: '2018-08-08', vpc: '2016-04-28' } as const;
-const ALGORITHM = 'ACS3-HMAC-SHA256';
-/** The SDK's type requires a body; the signature uses the hash of ours. */
-const nothing = Readable.from([]);
 const answered = z.object({ RequestId: z.string().min(1) });
 const refused = z.object({ Code: z.string(), Message: z.string().default(''), RequestId: z.string().optional() });
 
@@ -65,7 +61,7 @@ export class Service {
       throw new ProviderError('invalid', `ali-eci ${action}`, `no address of ${product} in ${region} is known`);
     }
     await this.#rate.permit(action);
-    const body = OpenApiUtil.toForm({ ...parameters });
+    const body = formOf(parameters);
     let answer: unknown;
     try {
       answer = await this.#deadlines.run(`ali-eci ${action}`, this.#options.timeoutMs, async (signal) => {
@@ -97,26 +93,7 @@ export class Service {
       throw new ProviderError('unauthorized', `ali-eci ${action}`, 'the role gave no credentials');
     }
     this.#signedWith = [accessKeySecret, securityToken ?? ''];
-    const hash = OpenApiUtil.hash(Buffer.from(body), ALGORITHM).toString('hex');
-    const temporary =
-      securityToken === undefined || securityToken === ''
-        ? {}
-        : { 'x-acs-accesskey-id': accessKeyId, 'x-acs-security-token': securityToken };
-    const headers: Record<string, string> = {
-      host,
-      accept: 'application/json',
-      'content-type': 'application/x-www-form-urlencoded',
-      'user-agent': 'serverless-hosted-runner',
-      'x-acs-action': action,
-      'x-acs-version': version,
-      'x-acs-date': OpenApiUtil.getTimestamp(),
-      'x-acs-signature-nonce': OpenApiUtil.getNonce(),
-      'x-acs-content-sha256': hash,
-      ...temporary,
-    };
-    const request = { method: 'POST', pathname: '/', query: {}, headers, protocol: 'https', port: 443, body: nothing };
-    headers['authorization'] = OpenApiUtil.getAuthorization(request, ALGORITHM, hash, accessKeyId, accessKeySecret);
-    return headers;
+    return signedHeaders({ accessKeyId, accessKeySecret, securityToken }, { action, version, host, body });
   }
 }
 

@@ -5,11 +5,14 @@ import { AliEciProvider } from './provider.ts';
 
 export { createImageCache, type ImageCache } from './image-cache.ts';
 
+import { secretsManager } from './secrets-manager.ts';
+
 const module: ProviderModule<AliEciOptions> = {
   kind: 'ali-eci',
   options: aliEciOptions,
   platformOptions,
   create: (options, host) => new AliEciProvider(options, host),
+  secretStore: secretsManager,
   withCommand: (options, command) => ({ ...options, command: [...command] }),
   demo: simulatedDemo,
   assumptions: {

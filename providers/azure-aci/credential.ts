@@ -10,7 +10,10 @@ import {
 import { clouds } from './clouds.ts';
 import type { AzureAciOptions } from './options.ts';
 
-export function credentialOf(options: AzureAciOptions, httpClient: HttpClient): TokenCredential {
+export function credentialOf(
+  options: Pick<AzureAciOptions, 'cloud' | 'credentials'> & { readonly authorityHost?: string | undefined },
+  httpClient: HttpClient,
+): TokenCredential {
   const { credentials: given } = options;
   const shared = {
     authorityHost: options.authorityHost ?? clouds[options.cloud].authorityHost,

@@ -1,5 +1,6 @@
 import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
+import { keyVault } from './key-vault.ts';
 import { type AzureAciOptions, azureAciOptions, platformOptions } from './options.ts';
 import { AzureAciProvider } from './provider.ts';
 
@@ -8,6 +9,7 @@ const module: ProviderModule<AzureAciOptions> = {
   options: azureAciOptions,
   platformOptions,
   create: (options, host) => new AzureAciProvider(options, host),
+  secretStore: keyVault,
   withCommand: (options, command) => ({ ...options, command: [...command] }),
   demo: simulatedDemo,
   assumptions: {

@@ -24,7 +24,7 @@ const identityId = z
   );
 
 /** How the dispatcher signs in. Not what jobs get: see `runnerIdentities`. */
-const credentials = z.discriminatedUnion(
+export const azureCredentials = z.discriminatedUnion(
   'kind',
   [
     /** A service principal and its secret. */
@@ -59,7 +59,7 @@ const credentials = z.discriminatedUnion(
   ],
   'kind must be secret, certificate, managed-identity or workload-identity',
 );
-export type AzureCredentials = z.infer<typeof credentials>;
+export type AzureCredentials = z.infer<typeof azureCredentials>;
 
 const registry = z.union(
   [
@@ -99,7 +99,7 @@ export const azureAciOptions = z
       .string()
       .regex(/^[a-z0-9]{3,40}$/, 'write a region as Azure does, such as westeurope')
       .meta({ examples: ['westeurope'] }),
-    credentials: credentials.meta({ examples: [EXAMPLE_CREDENTIALS] }),
+    credentials: azureCredentials.meta({ examples: [EXAMPLE_CREDENTIALS] }),
 
     /** Replaces the cloud's own addresses: for a private link, a proxy or a simulator. */
     endpoint: address.optional(),

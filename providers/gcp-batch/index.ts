@@ -1,3 +1,4 @@
+import { secretManager } from '../google/secret-manager.ts';
 import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
 import { type GcpBatchOptions, gcpBatchOptions, platformOptions } from './options.ts';
@@ -8,6 +9,7 @@ const module: ProviderModule<GcpBatchOptions> = {
   options: gcpBatchOptions,
   platformOptions,
   create: (options, host) => new GcpBatchProvider(options, host),
+  secretStore: secretManager,
   withCommand: (options, command) => ({ ...options, command: [...command] }),
   demo: simulatedDemo,
   assumptions: { 'launch-again': ['GB1'], list: ['GB2'], run: ['GB3', 'GB6'], output: ['GB4', 'GB5'], gone: ['GB7'] },

@@ -1,3 +1,4 @@
+import { secretManager } from '../google/secret-manager.ts';
 import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
 import { type CloudRunOptions, cloudRunOptions, platformOptions } from './options.ts';
@@ -8,6 +9,7 @@ const module: ProviderModule<CloudRunOptions> = {
   options: cloudRunOptions,
   platformOptions,
   create: (options, host) => new CloudRunProvider(options, host),
+  secretStore: secretManager,
   withCommand: (options, command) => ({ ...options, command: [...command], args: [] }),
   demo: simulatedDemo,
   assumptions: {
