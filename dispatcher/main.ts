@@ -83,7 +83,8 @@ export class Service {
   }
 
   async #start(): Promise<Pick<Dispatcher, 'publicPort' | 'adminPort'>> {
-    const { adminListener, catchUp, engine, gapWatch, housekeeping, poller, publicListener } = this.#parts;
+    const { address, adminListener, catchUp, engine, gapWatch } = this.#parts;
+    const { housekeeping, poller, publicListener } = this.#parts;
     const { adminListen, publicListen } = this.#settings;
     // First: it shows what the others do, and how ready they are.
     const adminPort = await adminListener.listen(adminListen.host, adminListen.port);
@@ -95,16 +96,18 @@ export class Service {
     catchUp.all('start');
     gapWatch.start();
     this.#parts.versions.start();
+    address?.start();
     adminListener.prepare();
     return { publicPort, adminPort };
   }
 
   /** Every part may be stopped whether or not it was started. */
   async stop(): Promise<void> {
-    const { adminListener, backends, catchUp, departures, engine, gapWatch } = this.#parts;
+    const { address, adminListener, backends, catchUp, departures, engine, gapWatch } = this.#parts;
     const { housekeeping, ledger, poller, publicListener, shedding, versions } = this.#parts;
     gapWatch.stop();
     departures.stop();
+    address?.stop();
     // Nothing new comes in.
     await Promise.all([
       publicListener.close(CLOSING_MS),

@@ -4,7 +4,10 @@ import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
 import { strangersAmong } from './admission/strangers.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
+import { addressCaller } from './callbacks/address-call.ts';
+import { createAddressProof } from './callbacks/address-proof.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
+import { OwnAddress } from './callbacks/own-address.ts';
 import { RunReads } from './callbacks/run-reads.ts';
 import type { Files } from './config/files.ts';
 import { tenantLookup } from './config/tenants.ts';
@@ -33,6 +36,7 @@ import { createHousekeeping, type Housekeeping } from './ledger/housekeeping.ts'
 import type { Ledger } from './ledger/ledger.ts';
 import { ledgerBytes } from './ledger/ledger-bytes.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
+import { newCallbackToken } from './lifecycle/callback-token.ts';
 import { createEngine, type Engine } from './lifecycle/engine.ts';
 import { Departures } from './live/departures.ts';
 import { differenceOf } from './live/difference.ts';
@@ -66,6 +70,8 @@ export interface DispatcherOptions {
   readonly ledger?: EarlyLedger;
   /** Nothing is launched: what runs is served to its end. Default: false. */
   readonly draining?: boolean;
+  /** What leaves this machine goes through a proxy. Default: false. */
+  readonly proxied?: boolean;
 }
 
 /** What is started and stopped. Nothing of it works yet, except that the ledger is open. */
@@ -86,6 +92,8 @@ export interface Parts {
   /** Takes effect at once, and touches nothing that runs. */
   reconfigure(configuration: Configuration): void;
   readonly departures: Pick<Departures, 'stop'>;
+  /** Undefined: it has no public address that it knows. */
+  readonly address?: Pick<OwnAddress, 'start' | 'stop'>;
   /** What registrations said last without a problem. */
   readonly versionsOfRegistrations: LastGoodVersions;
 }
@@ -134,6 +142,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   const shares = connectionShares(openFiles);
 
   const shedding = new Shedding(clock, log);
+  const addressKey = newCallbackToken(random).token;
+  const address = ownAddressOf(options, clock, addressKey);
   const budgets = new BudgetPool(clock);
   const times = new GithubTimes({ clock, machine: options.clock, log });
   const metrics = createMetrics({
@@ -150,6 +160,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       shedding: () => shedding.current().map(({ name }) => name),
       ledgerClosed: () => engine.ledgerClosed(),
       ledgerBytes: () => ledgerBytes(dispatcher.ledgerPath),
+      publicAddress: () => address?.status(),
     },
   });
   const githubOf = (registration: Registration) =>
@@ -260,6 +271,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   return {
     reconfigure,
     departures,
+    ...(address === undefined ? {} : { address }),
     versionsOfRegistrations: new LastGoodVersions(ledger, dispatcher),
     left: async () => [
       ...[...engine.unlisted()].map(([name, failures]) => `${name}: ${failures.join(', ')}`),
@@ -282,11 +294,13 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       onYield: (from) => shedding.yielded(from),
       limits: shares.public,
       ...certificateOf(options, clock),
+      addressProof: createAddressProof({ key: addressKey, id: dispatcher.id }),
       calls: createRunnerCalls({
         ...{ ledger, engine, log, metrics },
         registration: (name) => tenants.get(name)?.registration,
         mayRunMore: (name) => tenants.get(name)?.leaving === undefined || isGranted(name),
         now: () => clock.now(),
+        verified: () => address?.heardRunner(),
         sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),
         runs: new RunReads({
           now: () => clock.now(),
@@ -314,6 +328,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       quarantined: () => live.current.quarantined,
       leaving: () => served.leaving(),
       platformProblems: () => live.current.platformProblems ?? [],
+      publicAddress: () => address?.status(),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
@@ -333,6 +348,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
           clock,
           engine,
           shedding: () => shedding.current(),
+          publicAddress: address?.status(),
           problems: (registration) => problems.of(registration),
         }),
     }),
@@ -346,6 +362,17 @@ function peopleOf(config: OidcConfig | undefined, live: Pick<LiveConfiguration, 
 
 function callbacksOf({ url }: Configuration['dispatcher']['publicListen']) {
   return url === undefined ? {} : { callbackUrl: url };
+}
+
+function ownAddressOf(
+  { configuration, log, proxied, random }: DispatcherOptions,
+  clock: Clock,
+  key: string,
+): OwnAddress | undefined {
+  const { id, publicListen } = configuration.dispatcher;
+  if (publicListen.url === undefined) return undefined;
+  const call = addressCaller(clock);
+  return new OwnAddress({ url: publicListen.url, id, key, hasProxy: proxied === true, clock, random, log, call });
 }
 
 function certificateOf({ configuration, files, log }: DispatcherOptions, clock: Clock) {

@@ -44,6 +44,7 @@ function recordingParts(failing?: string): {
     gapWatch: { start: () => step('gap watch starts'), stop: () => step('gap watch stops') },
     shedding: { close: () => step('shedding closes') },
     housekeeping: { start: () => step('housekeeping starts'), stop: () => later('housekeeping stops') },
+    address: { start: () => step('address starts'), stop: () => step('address stops') },
     versions: { start: () => step('versions start'), stop: () => later('versions stop') },
     publicListener: listener('public'),
     adminListener: listener('admin'),
@@ -54,6 +55,7 @@ function recordingParts(failing?: string): {
 const STOP = [
   'gap watch stops',
   'departures stop',
+  'address stops',
   'public closes within 2000 …',
   'catch-up stops …',
   'poller stops …',
@@ -92,6 +94,7 @@ describe('the service', () => {
       'catch-up of all: start',
       'gap watch starts',
       'versions start',
+      'address starts',
       'admin is prepared',
     ]);
   });

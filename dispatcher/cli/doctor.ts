@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { mapLimited } from '../../time/workers.ts';
 import { createProviderPool } from '../backends/pool.ts';
+import { addressCaller } from '../callbacks/address-call.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { examine, examineDispatcher } from './doctor/examine.ts';
@@ -60,6 +61,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       dispatcher: loaded.configuration.dispatcher,
       nowMs: systemClock.now(),
       proxy: terminal.proxy,
+      asking: { random: systemRandom, call: addressCaller(systemClock) },
     });
     const examined = await examineAll(loaded.configuration, wanted, terminal);
     report({ dispatcher, registrations: examined }, served, options, terminal);

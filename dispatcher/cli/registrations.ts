@@ -5,6 +5,7 @@ import { SECOND } from '../../time/units.ts';
 import { problemLine } from '../failures/problem-line.ts';
 import {
   type ProblemView,
+  type PublicAddressView,
   type QuarantinedView,
   type RegistrationView,
   registrationListSchema,
@@ -29,6 +30,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           }
           printSetAside(terminal, answer.quarantined);
           printPlatformProblems(terminal, answer.platformProblems);
+          printPublicAddress(terminal, answer.publicAddress);
           for (const absent of answer.absent) terminal.out(absentLine(absent));
           terminal.out(more(answer.more, 'registrations'));
         },
@@ -96,6 +98,12 @@ function printPlatformProblems(terminal: Terminal, problems: QuarantinedView['pr
   if (problems.length === 0) return;
   terminal.out('\nthe platform: what was read before stays in force\n');
   for (const problem of problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
+}
+
+/** Nothing where all is well. */
+function printPublicAddress(terminal: Terminal, address: PublicAddressView | null): void {
+  if (address === null || (!address.amiss && address.state !== 'unreached')) return;
+  terminal.out(`\n${address.amiss ? 'problem' : 'note'} listen.public.url: ${printable(address.message)}\n`);
 }
 
 function pollText({ poll }: RegistrationView, nowMs: number): string {

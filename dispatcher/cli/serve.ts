@@ -89,6 +89,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           ...{ configuration, files, clock, random: systemRandom, log, openFiles },
           ...(early.ledger === undefined ? {} : { ledger: early.ledger }),
           draining: options.drain === true,
+          proxied: (proxy ?? terminal.proxy)?.shown !== undefined,
         });
       } catch (error) {
         const problem = startProblem(error, configuration.dispatcher);

@@ -270,12 +270,26 @@ const timelineEntrySchema = z.object({
  */
 const next = z.string().nullable().default(null);
 
+const publicAddressSchema = z.object({
+  url: z.string(),
+  /** `itself`, `other` (something else answers), `unreached` or `unknown`, when it is asked from the dispatcher's machine. */
+  state: z.enum(['itself', 'other', 'unreached', 'unknown']),
+  message: z.string(),
+  /** Runners' call-backs are likely not to arrive. Not where only that machine cannot reach it. */
+  amiss: z.boolean(),
+  since: z.string(),
+  /** When a runner called last; null: none has since the start. */
+  calledAt: time,
+});
+
 export const registrationListSchema = z.object({
   registrations: z.array(registrationViewSchema),
   /** Those that are set aside until their problems are fixed. */
   quarantined: z.array(quarantinedViewSchema),
   /** Of dispatcher.yaml and the folder of registrations as they are now: what was read before stays in force. */
   platformProblems: z.array(fileProblemSchema).default([]),
+  /** `listen.public.url`, for tokens of the platform; null: it has none. */
+  publicAddress: publicAddressSchema.nullable().default(null),
   /** Those that are not in force but have live runners. */
   absent: z.array(absentSchema),
   more: z.boolean(),
@@ -436,6 +450,7 @@ export const pausedSchema = z.object({
   resumed: pauseViewSchema.nullable(),
 });
 
+export type PublicAddressView = z.infer<typeof publicAddressSchema>;
 export type PauseView = z.infer<typeof pauseViewSchema>;
 export type TokenView = z.infer<typeof tokenViewSchema>;
 export type AuditEntryView = z.infer<typeof auditEntrySchema>;

@@ -1,5 +1,6 @@
 /** What the admin API is made of. */
 import type { Clock, Random } from '../../time/clock.ts';
+import type { AddressStatus } from '../callbacks/own-address.ts';
 import type { Admit } from '../jobs/lane.ts';
 import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
@@ -44,6 +45,8 @@ export interface AdminSources extends SightSources {
   readonly random: Random;
   /** Of dispatcher.yaml and the folder of registrations. */
   platformProblems?(): readonly Problem[];
+  /** Undefined: runners make no call-backs. */
+  publicAddress?(): AddressStatus | undefined;
   /** Those that are not in force any more, and whose runners are served to their end. */
   leaving?(): readonly string[];
   /** Undefined for a registration that is not polled. */

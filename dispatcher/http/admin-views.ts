@@ -1,5 +1,6 @@
 /** Converts rows and configuration to the responses of the admin API. Has no access to secrets. */
 
+import { type AddressStatus, addressInWords, isAmiss } from '../callbacks/own-address.ts';
 import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
 import type { Failure } from '../failures/failure.ts';
 import type { PollStatus as PollerStatus } from '../intake/poller.ts';
@@ -24,6 +25,7 @@ import type {
   LaneView,
   LedgerProblemView,
   PauseView,
+  PublicAddressView,
   QuarantinedView,
   RegistrationView,
   RunnerView,
@@ -116,6 +118,18 @@ export function ledgerProblemView(closure: LedgerClosure | undefined): LedgerPro
 
 export function quarantinedView({ name, file, problems }: Quarantined): QuarantinedView {
   return { name, file, problems: [...problems] };
+}
+
+export function publicAddressView(status: AddressStatus | undefined): PublicAddressView | null {
+  if (status === undefined) return null;
+  const { url, state, sinceMs, calledAtMs } = status;
+  return {
+    ...{ url, state },
+    message: addressInWords(status),
+    amiss: isAmiss(status),
+    since: new Date(sinceMs).toISOString(),
+    calledAt: calledAtMs === null ? null : new Date(calledAtMs).toISOString(),
+  };
 }
 
 function breakerView(breaker: Breaker): BreakerView {

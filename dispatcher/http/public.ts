@@ -6,6 +6,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../time/clock.ts';
+import { PROOF_PATH } from '../callbacks/address-proof.ts';
 import type { CallAnswer, CallReception, RunnerCalls } from '../callbacks/calls.ts';
 import { type DeliveryAnswer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
 import { type Reception, tooManyPieces } from '../intake/reception.ts';
@@ -64,6 +65,8 @@ export interface PublicListenerOptions {
   readonly certificate?: Pick<ListenerCertificate, 'open' | 'close'>;
   /** Without it there is nothing at `/runners/`. */
   readonly calls?: RunnerCalls;
+  /** Answers who asks whether this process is here. */
+  readonly addressProof?: { receive(): CallReception };
 }
 
 export interface PublicListener {
@@ -115,11 +118,16 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       const path = pathOf(request.url ?? '');
       const { calls } = options;
       const [, runner, event] = (calls === undefined ? null : runnerPath.exec(path)) ?? [];
+      const proof = path === PROOF_PATH ? options.addressProof : undefined;
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
       if (calls !== undefined && runner !== undefined && event !== undefined) {
         const exchange = { request, response, place };
         if (request.method === 'POST')
           carry(exchange, () => calls.receive(runner, event, request.headers.authorization));
+        else refuse(exchange, onlyPost);
+      } else if (proof !== undefined) {
+        const exchange = { request, response, place };
+        if (request.method === 'POST') carry(exchange, () => proof.receive());
         else refuse(exchange, onlyPost);
       } else if (path !== sharedPath && registration === undefined) {
         metrics.delivery('no-endpoint');

@@ -1,5 +1,6 @@
 /** What `/readyz` reports: whether jobs are served, and what is wrong all the same. */
 import type { Clock } from '../../time/clock.ts';
+import { type AddressStatus, isAmiss } from '../callbacks/own-address.ts';
 import { absentAmong } from '../config/absent.ts';
 import { ledgerFailure } from '../failures/failure.ts';
 import { type Ledger, LedgerError, type UnreadableRow } from '../ledger/ledger.ts';
@@ -30,14 +31,19 @@ export interface ReadinessOptions {
   /** Why requests are turned away at present, and how many were. */
   readonly shedding: () => readonly { readonly name: string; readonly count: number }[];
   readonly problems: (registration: string) => readonly RegistrationProblem[];
+  readonly publicAddress?: AddressStatus | undefined;
 }
+
+/** Without the address, and what answered there: anyone may read it. */
+const ADDRESS_LINE =
+  'listen.public.url does not lead to this dispatcher: call-backs of runners do not arrive. See shr registrations';
 
 /**
  * Writes to the ledger: a dispatcher that cannot record is not ready. A ledger that fails is a reason, not an error: what
  * else is wrong is told all the same.
  */
 export async function readinessOf(options: ReadinessOptions): Promise<Readiness> {
-  const { configuration, clock, engine, shedding } = options;
+  const { configuration, clock, engine, publicAddress, shedding } = options;
   const { registrations, quarantined } = configuration;
   const unlisted = [...engine.unlisted()]
     .filter(([, failures]) => failures.includes(NOT_LISTED))
@@ -56,6 +62,7 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
     problems: [
       // Does not affect readiness: otherwise an unauthenticated sender could take the service down.
       ...shedding().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
+      ...(publicAddress !== undefined && isAmiss(publicAddress) ? [ADDRESS_LINE] : []),
       ...platformLines(configuration.platformProblems ?? []),
       ...setAsideLines(quarantined),
       ...keptLines(configuration.kept ?? []),

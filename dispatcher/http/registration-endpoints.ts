@@ -6,7 +6,14 @@ import { AdminProblem } from './admin-problem.ts';
 import { backendPath, lanesQuery, noQuery, registrationPath, registrationsQuery } from './admin-query.ts';
 import { backendListSchema, backendResetSchema, laneListSchema, registrationListSchema } from './admin-shapes.ts';
 import type { AdminSources } from './admin-sources.ts';
-import { backendView, closureView, laneView, quarantinedView, registrationView } from './admin-views.ts';
+import {
+  backendView,
+  closureView,
+  laneView,
+  publicAddressView,
+  quarantinedView,
+  registrationView,
+} from './admin-views.ts';
 import { type Asked, type Endpoint, endpoint } from './endpoint.ts';
 import { cursorOf, pageOf } from './page.ts';
 import type { Sight } from './sight.ts';
@@ -98,6 +105,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
             quarantined: page.quarantined.map(quarantinedView),
             // They speak of everyone's files.
             platformProblems: sight.tenants === null ? (sources.platformProblems?.() ?? []) : [],
+            publicAddress: sight.tenants === null ? publicAddressView(sources.publicAddress?.()) : null,
             absent: absentOf(counts, sight, query.registration),
             more: page.next !== null,
             next: page.next,

@@ -50,6 +50,8 @@ export interface MetricsSources {
   shedding?(): readonly string[];
   /** Why the ledger takes no writes; undefined while it does. */
   ledgerClosed?(): unknown;
+  /** Whether the public address leads here; undefined: there is none. */
+  publicAddress?(): { readonly state: string } | undefined;
   /** The size of the ledger's files. */
   ledgerBytes?(): Promise<number>;
 }
@@ -220,6 +222,7 @@ class LedgerGauges {
   readonly #kept: Gauge;
   readonly #bytes: Gauge;
   readonly #shedding: Gauge<'cause'>;
+  readonly #address: Gauge<'state'>;
   readonly #demand: Gauge<'registration'>;
   readonly #supply: Gauge<'registration' | 'state'>;
   readonly #oldest: Gauge<'registration'>;
@@ -256,6 +259,11 @@ class LedgerGauges {
       'shr_shedding',
       '1 while requests to the public listener are turned away, by cause',
       'cause',
+    );
+    this.#address = gauge(
+      'shr_public_address',
+      '1 for what was found at listen.public.url when it was last asked from here',
+      'state',
     );
     this.#bytes = gauge('shr_ledger_bytes', "Size of the ledger's files");
     this.#demand = gauge('shr_demand_jobs', 'Queued jobs that were admitted', 'registration');
@@ -311,6 +319,9 @@ class LedgerGauges {
     for (const name of this.#sources.shedding?.() ?? []) {
       this.#shedding.set({ cause: this.#words.fold(name.split(' ', 1)[0] ?? '') }, 1);
     }
+    this.#address.reset();
+    const address = this.#sources.publicAddress?.();
+    if (address !== undefined) this.#address.set({ state: address.state }, 1);
     this.#readBudgets();
     this.#readProblems();
     this.#quarantined.set(this.#sources.quarantined?.() ?? 0);

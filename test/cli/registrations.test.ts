@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { AddressStatus } from '../../dispatcher/callbacks/own-address.ts';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
 import { breaker, failure } from '../failures/examples.ts';
 import { type Fixture, MINUTE, NOW, openFixture } from '../http/admin-fixture.ts';
@@ -106,5 +107,26 @@ describe('shr registrations', () => {
     } finally {
       await own.close();
     }
+  });
+
+  it('says what is found at the public address, where it is not the dispatcher itself', async () => {
+    const at = (change: Partial<AddressStatus>): AddressStatus => ({
+      ...{ url: 'https://shr.example', state: 'unreached', words: 'refused: no', way: 'direct' },
+      ...{ sinceMs: NOW, itselfAtMs: null, calledAtMs: null },
+      ...change,
+    });
+    const said = async (status: AddressStatus) => {
+      const other = await openFixture({ publicAddress: () => status });
+      const { out } = await run(registrationsCommand, ['--url', other.url]);
+      await other.close();
+      return out.split('\n').filter((line) => line.includes('listen.public.url:'));
+    };
+    expect(await said(at({ state: 'itself' }))).to.deep.equal([]);
+    const [note] = await said(at({}));
+    expect(note).to.match(
+      /^note listen\.public\.url: https:\/\/shr\.example could not be reached from here .*; runners may/,
+    );
+    const [problem] = await said(at({ state: 'other', words: 'status 404' }));
+    expect(problem).to.match(/^problem listen\.public\.url: .*answered by something else/);
   });
 });

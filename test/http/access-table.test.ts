@@ -134,6 +134,10 @@ describe('access to the admin API', () => {
   const tokens = new Map<string, string>();
   before(async () => {
     fixture = await openTenants({
+      publicAddress: () => ({
+        ...{ url: 'https://public.example', state: 'itself', words: '', way: 'direct' },
+        ...{ sinceMs: 0, itselfAtMs: 0, calledAtMs: null },
+      }),
       quarantined: () => [{ name: 'acme-aside', file: 'acme-aside.yaml', problems: [], claims: undefined }],
       admit: (job) => ({ outcome: 'lane', lane: job.owner === 'acme' ? acmeLane : globexLane }),
     });
@@ -271,6 +275,14 @@ describe('access to the admin API', () => {
     expect(await names('viewer of team-a')).to.deep.equal([['acme'], ['acme-old'], ['acme']]);
     expect(await names('viewer of team-g')).to.deep.equal([['globex'], [], ['globex']]);
     expect(await names('viewer of platform')).to.deep.equal([['acme', 'globex'], ['acme-old'], ['acme', 'globex']]);
+  });
+
+  it('shows the public address to the platform alone', async () => {
+    const said = async (who: string) => await (await asked('GET x', '/api/registrations', who)).text();
+    expect(await said('admin of team-a'))
+      .to.include('"publicAddress":null')
+      .and.not.include('public.example');
+    expect(await said('viewer of platform')).to.include('"url":"https://public.example"');
   });
 
   it('explains nothing of another tenant’s registrations', async () => {

@@ -38,6 +38,29 @@ describe('readiness', () => {
     });
   });
 
+  it('says that the public address leads elsewhere, without the address or who answered there', async () => {
+    const asked = (state: 'other' | 'unreached') =>
+      readinessOf({
+        configuration: { registrations: [], quarantined: [] },
+        ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
+        clock: { now: () => NOW },
+        engine: { unlisted: () => new Map() },
+        shedding: () => [],
+        problems: () => [],
+        publicAddress: {
+          ...{ url: 'https://secret-host.example', state, words: 'status 404', way: 'direct' },
+          ...{ sinceMs: NOW, itselfAtMs: null, calledAtMs: null },
+        },
+      });
+    const { ready, problems } = await asked('other');
+    expect(ready).to.equal(true);
+    expect(problems).to.have.length(1);
+    expect(problems?.[0])
+      .to.include('listen.public.url does not lead to this dispatcher')
+      .and.not.include('secret-host');
+    expect((await asked('unreached')).problems).to.deep.equal([]);
+  });
+
   it('leaves a defect to the one who asked', async () => {
     const defect = new TypeError('defect');
     const failed = await askedWith({

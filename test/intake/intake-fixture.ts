@@ -1,7 +1,12 @@
 /** A real public listener with an intake behind it, and GitHub's way of calling it. */
 import { createHmac } from 'node:crypto';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
-import { createPublicListener, type PublicLimits, type PublicListener } from '../../dispatcher/http/public.ts';
+import {
+  createPublicListener,
+  type PublicLimits,
+  type PublicListener,
+  type PublicListenerOptions,
+} from '../../dispatcher/http/public.ts';
 import type { IntakeMetrics } from '../../dispatcher/intake/answer.ts';
 import type { IntakeLimits } from '../../dispatcher/intake/limits.ts';
 import type { Loss } from '../../dispatcher/intake/losses.ts';
@@ -106,6 +111,7 @@ export interface FixtureOptions {
   readonly limits?: Partial<IntakeLimits>;
   readonly publicLimits?: Partial<PublicLimits>;
   readonly trustedProxies?: readonly string[];
+  readonly addressProof?: PublicListenerOptions['addressProof'];
 }
 
 export interface Fixture {
@@ -190,6 +196,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
     },
     ...(options.trustedProxies === undefined ? {} : { trustedProxies: options.trustedProxies }),
     ...(options.publicLimits === undefined ? {} : { limits: options.publicLimits }),
+    ...(options.addressProof === undefined ? {} : { addressProof: options.addressProof }),
   });
   const port = await listener.listen('127.0.0.1', 0);
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });

@@ -8,6 +8,7 @@ import { isUnresolved } from '../../config/references.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
 import { GithubTimes } from '../../github/github-time.ts';
 import type { Backend, Credentials, DispatcherConfig, Registration } from '../../model/registration.ts';
+import { type AddressAsking, checkAddress } from './address.ts';
 import { checkCredentials } from './credentials.ts';
 import { bad, type DoctorFinding, good, note, wordsOf } from './finding.ts';
 import { checkHooks } from './hook.ts';
@@ -104,18 +105,21 @@ async function checkWith(
 
 /** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
 export async function examineDispatcher({
-  dispatcher: { ledgerPath, publicListen },
+  dispatcher: { id, ledgerPath, publicListen },
   nowMs,
   proxy,
+  asking,
 }: {
-  readonly dispatcher: Pick<DispatcherConfig, 'ledgerPath' | 'publicListen'>;
+  readonly dispatcher: Pick<DispatcherConfig, 'id' | 'ledgerPath' | 'publicListen'>;
   readonly nowMs: number;
   readonly proxy?: ProxySettings | undefined;
+  readonly asking: Omit<AddressAsking, 'hasProxy'>;
 }): Promise<readonly DoctorFinding[]> {
   return [
     ...checkProxy(proxy),
     ...(await checkLedgerDisk(ledgerPath)),
     ...(await checkPublicListener(publicListen, nowMs)),
+    ...(await checkAddress({ id, url: publicListen.url }, { ...asking, hasProxy: proxy?.shown !== undefined })),
   ];
 }
 
