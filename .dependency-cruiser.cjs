@@ -10,7 +10,7 @@ const levels = [
   ['^dispatcher/admission/', '^dispatcher/github/'],
   ['^dispatcher/backends/', '^dispatcher/config/'],
   ['^dispatcher/lifecycle/'],
-  ['^dispatcher/callbacks/', '^dispatcher/intake/', '^dispatcher/versions/'],
+  ['^dispatcher/callbacks/', '^dispatcher/intake/', '^dispatcher/sources/', '^dispatcher/versions/'],
   ['^dispatcher/observability/'],
   ['^dispatcher/http/'],
   ['^dispatcher/wiring.ts$'],

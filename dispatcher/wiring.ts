@@ -26,6 +26,7 @@ import { CatchUp } from './intake/catch-up.ts';
 import { pollAfresh } from './intake/fresh-poll.ts';
 import { GapWatch } from './intake/gap-watch.ts';
 import { createPoller, type Poller } from './intake/poller.ts';
+import { PushIntake } from './intake/pushes.ts';
 import { Shedding } from './intake/shedding.ts';
 import { createIntake } from './intake/webhook.ts';
 import { WrongSignatures } from './intake/wrong-signatures.ts';
@@ -72,6 +73,8 @@ export interface DispatcherOptions {
   readonly draining?: boolean;
   /** What leaves this machine goes through a proxy. Default: false. */
   readonly proxied?: boolean;
+  /** Something was pushed to a source of registrations. Must not throw. */
+  readonly onPush?: (source: string) => void;
 }
 
 /** What is started and stopped. Nothing of it works yet, except that the ledger is open. */
@@ -288,6 +291,11 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     housekeeping: createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention }),
     publicListener: createPublicListener({
       intake,
+      pushes: new PushIntake({
+        ...{ clock, log, metrics },
+        sources: () => live.current.dispatcher.sources ?? [],
+        onPush: (source) => options.onPush?.(source),
+      }),
       clock,
       metrics,
       trustedProxies: dispatcher.trustedProxies,
@@ -329,6 +337,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       leaving: () => served.leaving(),
       platformProblems: () => live.current.platformProblems ?? [],
       publicAddress: () => address?.status(),
+      repositories: () => live.current.sources ?? [],
+      originOf: (registration) => live.current.origins?.get(registration),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),

@@ -20,6 +20,7 @@ export type LoadedConfiguration =
       readonly problems: readonly Problem[];
       readonly notes: readonly Problem[];
       readonly good: Extract<Loaded, { readonly ok: true }>['good'];
+      readonly isComplete: boolean;
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
@@ -56,7 +57,8 @@ export async function loadedFrom(
   const problems = loaded.problems.map(shown);
   const notes = loaded.notes.map(shown);
   if (!loaded.ok) return { ok: false, problems, notes };
-  return { ok: true, configuration: loaded.configuration, problems, notes, good: loaded.good };
+  const { configuration, good, isComplete } = loaded;
+  return { ok: true, configuration, problems, notes, good, isComplete };
 }
 
 /** The registration that a command works with. Undefined after all problems were printed and the exit code was set. */

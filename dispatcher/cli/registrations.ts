@@ -9,6 +9,7 @@ import {
   type QuarantinedView,
   type RegistrationView,
   registrationListSchema,
+  type SourceView,
 } from '../http/admin-shapes.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { formatProblem } from '../model/problem.ts';
@@ -16,6 +17,8 @@ import { AdminClientError, adminCommand, answering, filters } from './admin-clie
 import { absentLine, age, more, told } from './admin-text.ts';
 import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
+
+const SHOWN_OF_COMMIT = 12;
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   const registrations = adminCommand('registrations', 'each registration, and what is wrong with it', terminal)
@@ -29,6 +32,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
             printRegistrations(terminal, answer.registrations, clock.now());
           }
           printSetAside(terminal, answer.quarantined);
+          printSources(terminal, answer.sources);
           printPlatformProblems(terminal, answer.platformProblems);
           printPublicAddress(terminal, answer.publicAddress);
           for (const absent of answer.absent) terminal.out(absentLine(absent));
@@ -94,6 +98,26 @@ function printSetAside(terminal: Terminal, quarantined: readonly QuarantinedView
   }
 }
 
+/** Git repositories, with the commits that are in force. */
+function printSources(terminal: Terminal, sources: readonly SourceView[]): void {
+  if (sources.length === 0) return;
+  terminal.out('\n');
+  printTable(terminal, sources, [
+    { title: 'source', value: (one) => one.name },
+    { title: 'branch', value: (one) => one.branch },
+    { title: 'commit', value: (one) => one.commit?.sha.slice(0, SHOWN_OF_COMMIT) ?? 'nothing read yet' },
+    { title: 'of', value: (one) => one.commit?.authoredAt ?? '' },
+    { title: 'subject', value: (one) => one.commit?.subject ?? '' },
+    { title: 'state', value: (one) => (one.problem === null ? 'read' : 'cannot be read: see below') },
+  ]);
+}
+
+function originText({ origin }: RegistrationView): string | null {
+  if (origin === null) return null;
+  const commit = origin.commit === null ? '' : ` at ${origin.commit.slice(0, SHOWN_OF_COMMIT)} of ${origin.authoredAt}`;
+  return `${origin.file}${commit}`;
+}
+
 function printPlatformProblems(terminal: Terminal, problems: QuarantinedView['problems']): void {
   if (problems.length === 0) return;
   terminal.out('\nthe platform: what was read before stays in force\n');
@@ -124,6 +148,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
     terminal,
     told([
       ['registration', registration.name],
+      ['kept in', originText(registration)],
       ['host', registration.host],
       ['claim', registration.claim],
       ['credentials', registration.credentials],

@@ -27,6 +27,7 @@ import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
+import { Sources } from '../sources/sources.ts';
 import { EarlyLedger } from '../wiring.ts';
 import { takeWayOut } from './deploy/way-out.ts';
 import { type LoadedConfiguration, loadedFrom, sourcesIn } from './loaded-configuration.ts';
@@ -75,11 +76,17 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         lastGood: (config, name) => early.of(config, name),
       });
       if (loaded === undefined) {
+        live?.places.stop();
         terminal.exit(1);
         return;
       }
-      const { configuration, files, good, proxy } = loaded;
+      const { configuration, files, proxy } = loaded;
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
+      if (live !== undefined) live.places.log = log;
+      else if ((configuration.dispatcher.sources ?? []).length > 0) {
+        const cure = 'Serve it from a folder: `shr serve FOLDER`.';
+        log.warn('sources-ignored', { reason: 'a bundle is read at the start alone, and its sources are not', cure });
+      }
       await tellWayOut({ ...terminal, ...(proxy === undefined ? {} : { proxy }) }, log);
       let dispatcher: Dispatcher;
       try {
@@ -90,9 +97,11 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           ...(early.ledger === undefined ? {} : { ledger: early.ledger }),
           draining: options.drain === true,
           proxied: (proxy ?? terminal.proxy)?.shown !== undefined,
+          onPush: (source) => void live?.places.pushed(source)?.wake(),
         });
       } catch (error) {
         const problem = startProblem(error, configuration.dispatcher);
+        live?.places.stop();
         if (problem === undefined) throw error;
         terminal.error(`shr: ${problem}\n`);
         terminal.exit(1);
@@ -103,7 +112,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       });
       const reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
       reloading?.start();
-      const keeping = keepVersions(dispatcher, { configuration, good }, log);
+      const keeping = keepVersions(dispatcher, loaded, log);
       hangUp.follow(() => reload(reloading, log));
       // Not at the end alone: a process that is killed would keep nothing for the next start.
       flushCompileCache();
@@ -120,6 +129,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       process.once('SIGINT', () => process.exit(1));
       // Not waited for: where files are slow to read, it must not take the time of the runners.
       void reloading?.stop();
+      live?.places.stop();
       await Promise.all([dispatcher.stop(), written, keeping]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(options.drain === true && signal !== DRAINED ? 1 : 0);
@@ -200,13 +210,14 @@ class KeptVersions {
 /** In the background. Never rejects. */
 async function keepVersions(
   { versions }: Pick<Dispatcher, 'versions'>,
-  { configuration, good }: Pick<StartedWith, 'configuration' | 'good'>,
+  { configuration, good, isComplete }: Pick<StartedWith, 'configuration' | 'good' | 'isComplete'>,
   log: Log,
 ): Promise<void> {
   const { quarantined, registrations } = configuration;
   try {
     await versions.keep(good);
-    await versions.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
+    // What a source has that could not be read yet is not gone.
+    if (isComplete) await versions.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
   } catch (error) {
     log.warn('versions-not-kept', { error });
   }
@@ -256,13 +267,19 @@ async function liveFiles(
   terminal: Terminal,
   clock: Clock,
 ): Promise<LiveConfigurationFiles> {
-  const sources = await sourcesIn(folder, config, terminal);
-  return { sources, files: new LiveFiles(sources, { now: () => clock.now() }) };
+  const places = new Sources({ clock, environment: terminal.environment });
+  const sources = {
+    ...(await sourcesIn(folder, config, terminal)),
+    elsewhere: (dispatcher: DispatcherConfig) => places.follow(dispatcher),
+  };
+  const files = new LiveFiles(sources, { now: () => clock.now(), elsewhere: () => places.all });
+  return { sources, files, places };
 }
 
 interface LiveConfigurationFiles {
   readonly sources: ConfigurationSources;
   readonly files: LiveFiles;
+  readonly places: Sources;
 }
 
 function reloadingOf(
@@ -280,9 +297,7 @@ function reloadingOf(
   });
 }
 
-interface LoadedForService {
-  readonly configuration: Configuration;
-  readonly good: StartedWith['good'];
+interface LoadedForService extends Pick<StartedWith, 'configuration' | 'good' | 'isComplete'> {
   /** Where its files are. */
   readonly files: Files;
   /** Of a bundle. */
@@ -325,7 +340,8 @@ async function load(
     const count = counted(problems.length, 'problem');
     terminal.error(`shr: ${printable(name)}: its file has ${count}, and its last version without them is in force\n`);
   }
-  return { configuration: loaded.configuration, good: loaded.good, files, proxy };
+  const { configuration, good, isComplete } = loaded;
+  return { configuration, good, isComplete, files, proxy };
 }
 
 /** Undefined after the problem was printed. */

@@ -25,6 +25,7 @@ import {
   readBackend,
   readCredentials,
 } from './shared-sections.ts';
+import { readSources } from './sources.ts';
 import { readTenants } from './tenants.ts';
 
 export interface Platform {
@@ -118,6 +119,7 @@ export async function readDispatcher(
   const webhooks = readWebhooks(reading, tenants);
   const sealing = readSealing(reading);
   const oidc = readOidc(reading, tenants);
+  const sources = readSources(reading, context.folder, tenants);
   const complete =
     id !== undefined && adminToken !== undefined && publicListen !== undefined && adminListen !== undefined;
   const config: DispatcherConfig | undefined = complete
@@ -129,6 +131,7 @@ export async function readDispatcher(
         adminToken,
         ...(oidc === undefined ? {} : { oidc }),
         webhooks,
+        ...(sources.length === 0 ? {} : { sources }),
         tenants,
         maxRunners: limits?.maxRunners ?? 1000,
         maxLaunches: limits?.maxLaunches ?? 20,

@@ -31,6 +31,7 @@ import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
 import { type Reach, References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
+import { type Gathered, gather, type NamedFile, type RegistrationSource, stateOf } from './registration-source.ts';
 import { NAME } from './schema.ts';
 import { sealedReach } from './sealed-values.ts';
 import { PrivateKeys, type ProviderLookup } from './shared-sections.ts';
@@ -61,6 +62,8 @@ export interface ConfigurationSources {
    * when a file has. Default: such a registration is set aside.
    */
   readonly lastGood?: (dispatcher: DispatcherConfig, name: string) => Promise<string | undefined>;
+  /** Where registrations are kept beside the folder, as dispatcher.yaml says. Default: nowhere. */
+  readonly elsewhere?: (dispatcher: DispatcherConfig) => Promise<readonly RegistrationSource[]>;
   /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
@@ -74,6 +77,8 @@ export type Loaded =
       readonly notes: readonly Problem[];
       /** See `Inspection`. */
       readonly good: Inspection['good'];
+      /** False: a source could not be read yet, and has registrations that are not known. */
+      readonly isComplete: boolean;
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
@@ -91,6 +96,11 @@ export interface Inspection {
   readonly platformProblems: readonly Problem[];
   /** The folder of registrations could be listed. */
   readonly isListed: boolean;
+  /** Every source was read, now or earlier. */
+  readonly isComplete: boolean;
+  /** Of sources beside the folder: registrations are served all the same. */
+  readonly sourceProblems: readonly Problem[];
+  readonly origins: Pick<Configuration, 'doubles' | 'origins' | 'sources'>;
   /** All of them. */
   readonly problems: readonly Problem[];
   readonly notes: readonly Problem[];
@@ -110,15 +120,19 @@ export const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_0
  */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
   const inspection = await inspectConfiguration(sources, 'required');
-  const { platform, quarantined, conflicts, problems, notes, kept, good } = inspection;
+  const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete, sourceProblems } = inspection;
   const setAside = new Set(quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
   const useless = registrations.length === 0 && quarantined.length > 0;
   if (inspection.platformProblems.length > 0 || platform.config === undefined || useless) {
     return { ok: false, problems, notes };
   }
-  const configuration = { dispatcher: platform.config, registrations, quarantined, conflicts, kept };
-  return { ok: true, configuration, problems, notes, good };
+  const configuration = {
+    ...{ dispatcher: platform.config, registrations, quarantined, conflicts, kept },
+    ...(sourceProblems.length === 0 ? {} : { platformProblems: sourceProblems }),
+    ...inspection.origins,
+  };
+  return { ok: true, configuration, problems, notes, good, isComplete };
 }
 
 /**
@@ -129,13 +143,17 @@ export async function reloadConfiguration(
   sources: ConfigurationSources & { readonly memory: ReadingMemory },
 ): Promise<Loaded> {
   const inspection = await inspectConfiguration(sources, 'required');
-  const { platform, quarantined, conflicts, problems, notes, platformProblems, kept, good } = inspection;
+  const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete } = inspection;
+  const platformProblems = [...inspection.platformProblems, ...inspection.sourceProblems];
   const dispatcher = platform.config;
   if (dispatcher === undefined || !inspection.isListed) return { ok: false, problems: platformProblems, notes };
   const setAside = new Set(quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
-  const configuration = { dispatcher, registrations, quarantined, conflicts, kept, platformProblems };
-  return { ok: true, configuration, problems, notes, good };
+  const configuration = {
+    ...{ dispatcher, registrations, quarantined, conflicts, kept, platformProblems },
+    ...inspection.origins,
+  };
+  return { ok: true, configuration, problems, notes, good, isComplete };
 }
 
 /** With `dispatcher: 'optional'` a missing dispatcher.yaml is a note: a tenants' repository has none. */
@@ -147,16 +165,20 @@ export async function inspectConfiguration(
   const shared = sharedBy(sources);
   const { platform } = await platformOf(shared, dispatcher, found);
   const listedFrom = found.problems.length;
-  const entries = await registrationFiles(sources, found);
+  const elsewhere = platform.config === undefined ? [] : ((await sources.elsewhere?.(platform.config)) ?? []);
+  sources.memory?.versionsOf(elsewhere.map(stateOf));
+  const entries = await registrationFiles(sources, found, elsewhere.length > 0);
   const isListed = found.problems.length === listedFrom && !found.lacksRegistrations;
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
-  const beyond = beyondLimits(entries.files, tenants);
-  const parts = { platform, tenants, shared, found, known };
-  sources.memory?.keepOnly(new Set(entries.files.map(({ name }) => name)));
+  const gathered = gather(entries.files, elsewhere, tenants);
+  const files = boundedFiles(gathered.files, entries, sources.registrationsFolder, found);
+  const beyond = beyondLimits(files, tenants);
+  const parts = { platform, tenants, shared, found, known, sourceOf: gathered.sourceOf };
+  sources.memory?.keepOnly(new Set(files.map(({ name }) => name)));
   let looked = 0;
-  const asWritten = await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
+  const asWritten = await mapLimited(files, READ_AT_ONCE, async ({ name, file }) => {
     looked += 1;
     // What is remembered takes no time by the clock of the system: others have their turn all the same.
     if (looked % FILES_A_TURN === 0) await eventLoopTurn();
@@ -175,7 +197,10 @@ export async function inspectConfiguration(
   }
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
   const platformProblems = inReadingOrder(found.problems);
+  const sourceProblems = [...elsewhere.flatMap(({ state }) => state?.problem ?? []), ...gathered.strays];
   const others = [
+    ...sourceProblems,
+    ...gathered.doubles.map(({ problem }) => problem),
     ...platform.closedKinds,
     ...quarantined.flatMap(({ problems }) => problems),
     ...read.flatMap(({ instead }) => instead),
@@ -196,12 +221,23 @@ export async function inspectConfiguration(
     ),
     platformProblems,
     isListed,
+    isComplete: elsewhere.every(({ isKnown }) => isKnown),
+    sourceProblems,
+    origins: originsOf(elsewhere, gathered),
     problems: inReadingOrder([...platformProblems, ...others]),
     notes: inReadingOrder([...found.notes, ...read.flatMap(({ notes }) => notes)]),
-    files: [sources.exportedPlatform ?? sources.dispatcherFile, ...entries.files.map(({ file }) => file)].filter(
-      (file) => found.files.has(file),
+    files: [sources.exportedPlatform ?? sources.dispatcherFile, ...files.map(({ file }) => file)].filter((file) =>
+      found.files.has(file),
     ),
   };
+}
+
+function originsOf(
+  elsewhere: readonly RegistrationSource[],
+  { doubles, origins }: Pick<Gathered, 'doubles' | 'origins'>,
+): Inspection['origins'] {
+  if (elsewhere.length === 0) return {};
+  return { origins, doubles, sources: elsewhere.flatMap(({ state }) => state ?? []) };
 }
 
 /** One registration's file, whether or not it could be read. */
@@ -442,13 +478,18 @@ interface FolderEntries {
 
 const NO_ENTRIES: FolderEntries = { files: [], quarantined: [] };
 
-async function registrationFiles(sources: ConfigurationSources, found: Findings): Promise<FolderEntries> {
+async function registrationFiles(
+  sources: ConfigurationSources,
+  found: Findings,
+  areElsewhere: boolean,
+): Promise<FolderEntries> {
   const folder = sources.registrationsFolder;
   let names: readonly string[];
   try {
     names = await (sources.memory?.names() ?? sources.files.list(folder));
   } catch (error) {
     const { message, cure } = folderProblem(error);
+    if (errorCode(error) === 'ENOENT' && areElsewhere) return NO_ENTRIES;
     if (errorCode(error) === 'ENOENT') found.noRegistrations(false, () => found.file(folder, message, cure));
     else found.file(folder, message, cure);
     return NO_ENTRIES;
@@ -475,16 +516,23 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
       refuse(name, file, message, 'Rename it to 1 to 32 lower-case letters, digits and inner hyphens, and `.yaml`.');
     }
   }
-  if (files.length + quarantined.length > MAX_REGISTRATIONS) {
-    const message = `there are ${files.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
-    found.file(folder, message, 'Split them between dispatchers.');
-    return NO_ENTRIES;
-  }
-  if (files.length === 0 && quarantined.length === 0)
+  if (files.length === 0 && quarantined.length === 0 && !areElsewhere)
     found.noRegistrations(true, () =>
       found.file(folder, 'there is no registration yet', 'Run `shr init` for an example.', found.notes),
     );
   return { files, quarantined };
+}
+
+function boundedFiles(
+  files: readonly NamedFile[],
+  { quarantined }: Pick<FolderEntries, 'quarantined'>,
+  folder: string,
+  found: Findings,
+): readonly NamedFile[] {
+  if (files.length + quarantined.length <= MAX_REGISTRATIONS) return files;
+  const message = `there are ${files.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
+  found.file(folder, message, 'Split them between dispatchers.');
+  return [];
 }
 
 function folderProblem(error: unknown): { readonly message: string; readonly cure: string } {
@@ -505,6 +553,8 @@ interface Parts {
   readonly shared: Shared;
   readonly found: Findings;
   readonly known: KnownValues | undefined;
+  /** By file: of those that are not in the folder. */
+  readonly sourceOf: Gathered['sourceOf'];
 }
 
 /** Registrations that are more than their tenant may have, by name: the last in the alphabet. Their files are not read. */
@@ -606,7 +656,7 @@ function unread(name: string, file: string, message: string, cure: string): Regi
 async function readOne(
   name: string,
   file: string,
-  { platform, tenants, shared, found, known }: Parts,
+  { platform, tenants, shared, found, known, sourceOf }: Parts,
   earlier?: string,
 ): Promise<RegistrationFound> {
   const { sources, references, secrets, keys } = shared;
@@ -616,7 +666,10 @@ async function readOne(
   const within = ours ? undefined : { around: sources.registrationsFolder, name: '' };
   let text: string;
   try {
-    text = earlier ?? (await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within })).text;
+    text =
+      earlier ??
+      (await sourceOf.get(file)?.read(file)) ??
+      (await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within })).text;
   } catch (error) {
     const { message, cure } = fileProblem(error);
     return { ...unread(name, file, message, cure), ...(isOwned(owners, tenants) ? {} : { isRefused: true as const }) };

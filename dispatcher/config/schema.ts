@@ -530,6 +530,58 @@ export const oidcFile = strict({
     .describe('Who may log in. Default: nobody.'),
 });
 
+/** From the root of a repository, without `.` and `..`. */
+const repositoryFolder = matching(
+  /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))(?!\/)[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*(?:\/\*)?$/,
+  'a folder is written from the root of the repository, like registrations or teams/acme; teams/* for a folder a tenant',
+);
+const path = z.string().min(1).max(4096);
+
+export const sourceFile = strict({
+  name: name.meta({ examples: ['tenants'] }),
+  git: z
+    .string()
+    .min(1)
+    .max(2048)
+    .describe('https://HOST/PATH, or ssh://USER@HOST/PATH. Without credentials.')
+    .meta({ examples: ['https://github.com/acme/runners.git'] }),
+  branch: matching(
+    /^(?!.*(?:\.\.|\/\/|@\{|\.lock(?:\/|$)|\/\.))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,254}(?<![./])$/,
+    'not a valid name of a branch',
+  )
+    .optional()
+    .describe('Default: main.'),
+  folders: z
+    .array(
+      strict({
+        path: repositoryFolder.meta({ examples: ['registrations'] }),
+        tenants: z
+          .array(name)
+          .min(1)
+          .max(10_000)
+          .optional()
+          .describe(
+            'Whose registrations may be in it. Default: of all; of teams/*, of the tenant named as the folder.',
+          ),
+        trusted: z.boolean().optional().describe("The platform's own registrations may be in it too."),
+      }),
+    )
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('Default: registrations.'),
+  interval: duration.optional().describe('How often it is asked, beside its webhook. Default: 1m; at least 10s.'),
+  token: secret.optional().describe('For https.'),
+  user: matching(/^[A-Za-z0-9._@+-]{1,100}$/, 'not a valid user name')
+    .optional()
+    .describe('That goes with the token. Default: x-access-token, as GitHub wants it.'),
+  key: path.optional().describe('For ssh: the file of the private key. From here or absolute.'),
+  knownHosts: path.optional().describe('For ssh: the file with the keys of the host. From here or absolute.'),
+  webhook: strict({ secrets: endpointSecrets })
+    .optional()
+    .describe('Of its endpoint /webhooks/git/<name>, for the event *push*. Two secrets while rotating.'),
+});
+
 /** Name and version. */
 export const PROVIDER_PACKAGE =
   /^((?:@[a-z0-9][a-z0-9._-]{0,99}\/)?[a-z0-9][a-z0-9._-]{0,99})@(\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z.-]{1,64})?)$/;
@@ -642,6 +694,11 @@ export const dispatcherFile = strict({
     .record(name, tenantFile)
     .optional()
     .describe("What each may reach. Without this section every registration is the platform's own."),
+  sources: z
+    .array(sourceFile)
+    .max(20)
+    .optional()
+    .describe('Git repositories in which registrations are kept, beside the folder, the first before the second.'),
   unsafeProcessBackend: z
     .boolean()
     .optional()

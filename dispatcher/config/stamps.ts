@@ -22,6 +22,11 @@ export interface StampsOptions {
   readonly now: () => number;
   /** What a file looks like now; undefined if there is none. Default: asks the system. */
   readonly stampNow?: (path: string) => Stamp | undefined;
+  /**
+   * Versions of what is kept elsewhere than in files, by names that are no paths. Each is there as a whole, or not at all. Asked
+   * for each of them: the same map as long as nothing has changed.
+   */
+  readonly elsewhere?: () => ReadonlyMap<string, string>;
 }
 
 export interface Stamp {
@@ -64,7 +69,7 @@ export class Stamps {
   of(path: string): string {
     let known = this.#files.get(path);
     if (known === undefined) {
-      const now = this.#stampNow(path);
+      const now = this.#stampOf(path);
       known = { accepted: now?.text ?? ABSENT, again: 0, candidate: undefined, youngUntilMs: this.#youngUntil(now) };
       this.#files.set(path, known);
     }
@@ -74,7 +79,7 @@ export class Stamps {
   /** Others are not watched any more, but for what is in the folder of registrations. */
   keepOnly(paths: ReadonlySet<string>): void {
     for (const path of this.#files.keys()) {
-      if (!paths.has(path) && dirname(path) !== this.#options.registrationsFolder) this.#files.delete(path);
+      if (!paths.has(path) && !this.#isListed(path)) this.#files.delete(path);
     }
   }
 
@@ -104,12 +109,14 @@ export class Stamps {
     const folder = names === undefined ? 'not-listed' : 'listed';
     if (folder !== this.#folder && this.#folder !== 'unknown') isChanged = true;
     this.#folder = folder;
-    const paths = new Set([...this.#files.keys(), ...(names ?? []).map((name) => join(registrationsFolder, name))]);
+    const elsewhere = this.#options.elsewhere?.() ?? new Map<string, string>();
+    const inFolder = (names ?? []).map((name) => join(registrationsFolder, name));
+    const paths = new Set([...this.#files.keys(), ...inFolder, ...elsewhere.keys()]);
     let looked = 0;
     for (const path of paths) {
       looked += 1;
       if (looked % FILES_A_TURN === 0) await eventLoopTurn();
-      const found = this.#lookAt(path, hurry);
+      const found = this.#lookAt(path, hurry || isElsewhere(path));
       isChanged ||= found === 'changed';
       isPending ||= found === 'pending';
     }
@@ -117,7 +124,7 @@ export class Stamps {
   }
 
   #lookAt(path: string, hurry: boolean): 'changed' | 'pending' | 'same' {
-    const now = this.#stampNow(path);
+    const now = this.#stampOf(path);
     const text = now?.text ?? ABSENT;
     const known = this.#files.get(path) ?? {
       accepted: ABSENT,
@@ -128,7 +135,7 @@ export class Stamps {
     this.#files.set(path, known);
     if (text === known.accepted) {
       known.candidate = undefined;
-      if (text === ABSENT && dirname(path) === this.#options.registrationsFolder) this.#files.delete(path);
+      if (text === ABSENT && this.#isListed(path)) this.#files.delete(path);
       if (known.youngUntilMs === undefined || this.#options.now() < known.youngUntilMs) return 'same';
       // Read once more, now that every later version looks different.
       known.youngUntilMs = undefined;
@@ -145,11 +152,27 @@ export class Stamps {
     return 'changed';
   }
 
+  #stampOf(path: string): Stamp | undefined {
+    if (!isElsewhere(path)) return this.#stampNow(path);
+    const version = this.#options.elsewhere?.().get(path);
+    return version === undefined ? undefined : { text: version, changedAtMs: Number.NEGATIVE_INFINITY };
+  }
+
+  /** It is found again without being watched. */
+  #isListed(path: string): boolean {
+    return isElsewhere(path) || dirname(path) === this.#options.registrationsFolder;
+  }
+
   #youngUntil(stamp: Stamp | undefined): number | undefined {
     if (stamp === undefined) return undefined;
     const ageMs = this.#options.now() - stamp.changedAtMs;
     return Math.abs(ageMs) < COARSE_MS ? this.#options.now() + COARSE_MS : undefined;
   }
+}
+
+/** `git:tenants/registrations/acme.yaml`. Paths of files are absolute wherever something is kept elsewhere. */
+function isElsewhere(path: string): boolean {
+  return /^[a-z]+:/.test(path);
 }
 
 function systemStamp(path: string): Stamp | undefined {

@@ -152,6 +152,17 @@ const registrationViewSchema = z.object({
     .default([]),
   /** All of its current problems; empty when all is well. */
   problems: z.array(problemViewSchema),
+  /** Where it is kept, if not in the folder of the dispatcher. */
+  origin: z
+    .object({
+      source: z.string(),
+      file: z.string(),
+      /** That is in force. */
+      commit: z.string().nullable(),
+      authoredAt: time,
+    })
+    .nullable()
+    .default(null),
 });
 
 const fileProblemSchema = z.object({
@@ -282,6 +293,16 @@ const publicAddressSchema = z.object({
   calledAt: time,
 });
 
+const sourceViewSchema = z.object({
+  name: z.string(),
+  url: z.string(),
+  branch: z.string(),
+  /** What is in force of it; null: nothing was read yet. */
+  commit: z.object({ sha: z.string(), authoredAt: time, subject: z.string() }).nullable(),
+  /** Why what is there now is not known, or not in force. */
+  problem: fileProblemSchema.nullable(),
+});
+
 export const registrationListSchema = z.object({
   registrations: z.array(registrationViewSchema),
   /** Those that are set aside until their problems are fixed. */
@@ -290,6 +311,8 @@ export const registrationListSchema = z.object({
   platformProblems: z.array(fileProblemSchema).default([]),
   /** `listen.public.url`, for tokens of the platform; null: it has none. */
   publicAddress: publicAddressSchema.nullable().default(null),
+  /** Git repositories in which registrations are kept. For tokens of the platform. */
+  sources: z.array(sourceViewSchema).default([]),
   /** Those that are not in force but have live runners. */
   absent: z.array(absentSchema),
   more: z.boolean(),
@@ -462,6 +485,7 @@ export type ProblemView = z.infer<typeof problemViewSchema>;
 export type ClosureView = z.infer<typeof closureViewSchema>;
 export type BackendView = z.infer<typeof backendViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
+export type SourceView = z.infer<typeof sourceViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;
 export type AbsentView = z.infer<typeof absentSchema>;

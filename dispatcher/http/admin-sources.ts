@@ -8,6 +8,7 @@ import type { Engine } from '../lifecycle/engine.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Origin, SourceState } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type { PollStatus } from './admin-views.ts';
@@ -47,6 +48,10 @@ export interface AdminSources extends SightSources {
   platformProblems?(): readonly Problem[];
   /** Undefined: runners make no call-backs. */
   publicAddress?(): AddressStatus | undefined;
+  /** Git repositories in which registrations are kept. */
+  repositories?(): readonly SourceState[];
+  /** Undefined: from the folder. */
+  originOf?(registration: string): Origin | undefined;
   /** Those that are not in force any more, and whose runners are served to their end. */
   leaving?(): readonly string[];
   /** Undefined for a registration that is not polled. */

@@ -11,7 +11,7 @@ import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Pause } from '../lifecycle/pauses.ts';
-import type { Backend, Claim, Quarantined, Registration } from '../model/registration.ts';
+import type { Backend, Claim, Commit, Origin, Quarantined, Registration, SourceState } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type {
@@ -29,6 +29,7 @@ import type {
   QuarantinedView,
   RegistrationView,
   RunnerView,
+  SourceView,
   TimelineView,
   TokenView,
 } from './admin-shapes.ts';
@@ -66,6 +67,8 @@ export interface RegistrationFacts {
   readonly breakers: readonly Breaker[];
   readonly problems: readonly RegistrationProblem[];
   readonly versions: readonly SeenVersion[];
+  /** Undefined: from the folder. */
+  readonly origin?: (Origin & { readonly commit: Commit | null }) | undefined;
 }
 
 export function registrationView({
@@ -75,6 +78,7 @@ export function registrationView({
   breakers,
   problems,
   versions,
+  origin,
 }: RegistrationFacts): RegistrationView {
   return {
     name: registration.name,
@@ -109,6 +113,23 @@ export function registrationView({
       lastSeenAt: new Date(lastSeenMs).toISOString(),
     })),
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
+    origin: origin === undefined ? null : originView(origin),
+  };
+}
+
+function originView({ commit, file, source }: NonNullable<RegistrationFacts['origin']>): RegistrationView['origin'] {
+  // Not its subject: it can speak of other tenants.
+  return { source, file, commit: commit?.sha ?? null, authoredAt: iso(commit?.authoredAtMs ?? null) };
+}
+
+export function sourceView({ branch, commit, name, problem, url }: SourceState): SourceView {
+  const { authoredAtMs, sha, subject } = commit ?? { authoredAtMs: null, sha: '', subject: '' };
+  return {
+    name,
+    url,
+    branch,
+    problem,
+    commit: commit === null ? null : { sha, authoredAt: iso(authoredAtMs), subject },
   };
 }
 

@@ -9,6 +9,7 @@ import type { Clock } from '../../time/clock.ts';
 import { PROOF_PATH } from '../callbacks/address-proof.ts';
 import type { CallAnswer, CallReception, RunnerCalls } from '../callbacks/calls.ts';
 import { type DeliveryAnswer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
+import type { PushIntake } from '../intake/pushes.ts';
 import { type Reception, tooManyPieces } from '../intake/reception.ts';
 import type { Carrier, Intake } from '../intake/webhook.ts';
 import type { KeyPair, ListenerCertificate } from './certificate.ts';
@@ -67,6 +68,8 @@ export interface PublicListenerOptions {
   readonly calls?: RunnerCalls;
   /** Answers who asks whether this process is here. */
   readonly addressProof?: { receive(): CallReception };
+  /** Without it there is nothing at `/webhooks/git/`. */
+  readonly pushes?: Pick<PushIntake, 'receive'>;
 }
 
 export interface PublicListener {
@@ -89,6 +92,7 @@ interface Exchange {
 
 const sharedPath = '/webhooks/github';
 const runnerPath = /^\/runners\/([a-z0-9-]{1,63})\/([a-z-]{1,20})$/;
+const sourcePath = /^\/webhooks\/git\/([a-z0-9-]{1,32})$/;
 const registrationPath = /^\/webhooks\/github\/([a-z0-9-]{1,32})$/;
 
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
@@ -116,10 +120,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       const place = placeOf.get(request.socket);
       if (place === undefined) return;
       const path = pathOf(request.url ?? '');
-      const { calls } = options;
+      const { calls, pushes } = options;
       const [, runner, event] = (calls === undefined ? null : runnerPath.exec(path)) ?? [];
       const proof = path === PROOF_PATH ? options.addressProof : undefined;
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
+      const source = pushes === undefined ? undefined : sourcePath.exec(path)?.[1];
       if (calls !== undefined && runner !== undefined && event !== undefined) {
         const exchange = { request, response, place };
         if (request.method === 'POST')
@@ -129,7 +134,9 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
         const exchange = { request, response, place };
         if (request.method === 'POST') carry(exchange, () => proof.receive());
         else refuse(exchange, onlyPost);
-      } else if (path !== sharedPath && registration === undefined) {
+      } else if (pushes !== undefined && source !== undefined && request.method === 'POST') {
+        carry({ request, response, place }, (carrier) => pushes.receive(source, request.headers, carrier));
+      } else if (path !== sharedPath && registration === undefined && source === undefined) {
         metrics.delivery('no-endpoint');
         refuse({ request, response, place }, noSuchPath);
       } else if (request.method !== 'POST') {

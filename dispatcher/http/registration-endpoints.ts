@@ -13,6 +13,7 @@ import {
   publicAddressView,
   quarantinedView,
   registrationView,
+  sourceView,
 } from './admin-views.ts';
 import { type Asked, type Endpoint, endpoint } from './endpoint.ts';
 import { cursorOf, pageOf } from './page.ts';
@@ -93,6 +94,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
                 registration,
                 poll: sources.pollStatus?.(registration.name),
                 live: live.get(registration.name) ?? new Map(),
+                origin: originOf(registration.name),
                 versions: sources.runnerVersions?.(registration.name) ?? [],
                 breakers: closed,
                 problems: [
@@ -106,6 +108,8 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
             // They speak of everyone's files.
             platformProblems: sight.tenants === null ? (sources.platformProblems?.() ?? []) : [],
             publicAddress: sight.tenants === null ? publicAddressView(sources.publicAddress?.()) : null,
+            // So do their commits.
+            sources: sight.tenants === null ? (sources.repositories?.() ?? []).map(sourceView) : [],
             absent: absentOf(counts, sight, query.registration),
             more: page.next !== null,
             next: page.next,
@@ -203,6 +207,12 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
       },
     }),
   ];
+
+  function originOf(registration: string) {
+    const origin = sources.originOf?.(registration);
+    const kept = sources.repositories?.().find(({ name }) => name === origin?.source);
+    return origin === undefined ? undefined : { ...origin, commit: kept?.commit ?? null };
+  }
 
   function absentOf(live: LiveCounts, sight: Sight, registration: string | undefined): readonly AbsentRegistration[] {
     const absent = absentAmong(live, sources.registrations(), sources.quarantined?.() ?? [], sources.leaving?.());

@@ -3,6 +3,7 @@
 /**
  * - `recorded`: durable in the ledger. `duplicate`: was already.
  * - `ping`, `not-ours`, `no-job`, `unknown-status`: validly signed, and nothing to record.
+ * - `pushed`: validly signed, and a source of registrations is read again.
  * - `unsigned`, `bad-signature`, `no-secret`: not signed by a known sender.
  * - `foreign`: validly signed, but about a repository that the secret does not cover.
  * - `overloaded`: too many are waiting for the ledger. `ledger-unavailable`: the ledger cannot be written now.
@@ -16,6 +17,7 @@ export type DeliveryOutcome =
   | 'ping'
   | 'not-ours'
   | 'no-job'
+  | 'pushed'
   | 'unknown-status'
   | 'no-endpoint'
   | 'set-aside'
@@ -37,7 +39,17 @@ export type DeliveryOutcome =
   | 'slow';
 
 const OF_VERIFIED: ReadonlySet<DeliveryOutcome> = new Set([
-  ...(['recorded', 'duplicate', 'ping', 'not-ours', 'no-job', 'unknown-status', 'foreign', 'malformed'] as const),
+  ...([
+    'recorded',
+    'duplicate',
+    'ping',
+    'not-ours',
+    'no-job',
+    'pushed',
+    'unknown-status',
+    'foreign',
+    'malformed',
+  ] as const),
   ...(['overloaded', 'ledger-unavailable', 'failed'] as const),
 ]);
 

@@ -42,6 +42,20 @@ export const noSuchRegistration: DeliveryAnswer = {
   message: 'no registration of this name has a webhook secret',
 };
 
+export const noSuchSource: DeliveryAnswer = {
+  status: 404,
+  outcome: 'no-endpoint',
+  message: 'no source of this name has a webhook secret',
+};
+
+export const notAPush: DeliveryAnswer = {
+  status: 200,
+  outcome: 'not-ours',
+  message: 'ignored: only push is of interest here',
+};
+
+export const pushSeen: DeliveryAnswer = { status: 202, outcome: 'pushed', message: 'the repository is read now' };
+
 export const noJob: DeliveryAnswer = {
   status: 200,
   outcome: 'no-job',

@@ -26,8 +26,8 @@ export function withFixedSettings(atStart: DispatcherConfig, now: DispatcherConf
   const changed = Object.entries(FIXED).filter(([, fields]) =>
     fields.some((field) => fingerprint(atStart[field]) !== fingerprint(now[field])),
   );
-  const { maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks } = now;
-  const live = { maxLaunches, maxRunners, tenants, unsafeProcessBackend, webhooks };
+  const { maxLaunches, maxRunners, sources, tenants, unsafeProcessBackend, webhooks } = now;
+  const live = { maxLaunches, maxRunners, sources: sources ?? [], tenants, unsafeProcessBackend, webhooks };
   const isOther = fingerprint(issuerIn(atStart)) !== fingerprint(issuerIn(now));
   return {
     dispatcher: { ...atStart, ...live, ...loginOf(atStart, now) },

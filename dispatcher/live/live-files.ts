@@ -2,11 +2,14 @@
 import { KeptValues } from '../config/kept-values.ts';
 import { type ConfigurationSources, type Loaded, reloadConfiguration } from '../config/load.ts';
 import { ReadingMemory } from '../config/reading-memory.ts';
+import { type RegistrationSource, stateOf } from '../config/registration-source.ts';
 import { Stamps, type StampsOptions } from '../config/stamps.ts';
 import type { DispatcherConfig } from '../model/registration.ts';
 import type { LastGoodVersions } from './last-good.ts';
 
 export interface LiveFilesOptions extends Pick<StampsOptions, 'now' | 'stampNow'> {
+  /** What `elsewhere` of the sources gave last. Default: nothing. */
+  readonly elsewhere?: () => readonly RegistrationSource[];
   /** What files held at the last start. Default: what is beside the ledger. */
   readonly keptValues?: (dispatcher: DispatcherConfig) => Promise<KeptValues | undefined>;
 }
@@ -20,7 +23,8 @@ export class LiveFiles {
   constructor(sources: ConfigurationSources, options: LiveFilesOptions) {
     this.#sources = sources;
     this.#keptValues = options.keptValues ?? ((dispatcher) => KeptValues.beside(dispatcher));
-    this.stamps = new Stamps({ ...sources, ...options });
+    const versions = new Versions(options.elsewhere ?? (() => []));
+    this.stamps = new Stamps({ ...sources, ...options, elsewhere: () => versions.now() });
     this.memory = new ReadingMemory(this.stamps);
   }
 
@@ -42,5 +46,31 @@ export class LiveFiles {
     // The next start can do without: it parses what it does not find.
     if (loaded.ok) await kept?.write().catch(() => {});
     return loaded;
+  }
+}
+
+/** Of what is kept elsewhere. */
+class Versions {
+  readonly #sources: () => readonly RegistrationSource[];
+  #of: readonly unknown[] = [];
+  #versions: ReadonlyMap<string, string> = new Map();
+
+  constructor(sources: () => readonly RegistrationSource[]) {
+    this.#sources = sources;
+  }
+
+  /** Made anew when a source has others: with thousands of them, it is asked for each. */
+  now(): ReadonlyMap<string, string> {
+    const sources = this.#sources();
+    const of = sources.flatMap(({ files, name, state }) => [name, files, state?.commit, state?.problem?.message]);
+    if (of.length === this.#of.length && of.every((one, index) => one === this.#of[index])) return this.#versions;
+    this.#of = of;
+    this.#versions = new Map([
+      ...sources.map(
+        ({ name, state }) => [stateOf({ name }), `${state?.commit?.sha} ${state?.problem?.message}`] as const,
+      ),
+      ...sources.flatMap(({ files }) => files.map(({ file, version }) => [file, version] as const)),
+    ]);
+    return this.#versions;
   }
 }

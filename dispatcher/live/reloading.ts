@@ -112,7 +112,7 @@ export class Reloading {
     const loaded = await this.#options.read(what);
     if (this.#stopped) return;
     const next = this.#next(loaded, what);
-    if (loaded.ok) await this.#keep(loaded.good, next);
+    if (loaded.ok) await this.#keep(loaded, next);
     if (this.#stopped) return;
     const told = this.#current;
     const { registrations } = told;
@@ -131,11 +131,15 @@ export class Reloading {
   }
 
   /** Where the ledger takes no writes, a restart has no last version of what changed meanwhile. */
-  async #keep(good: readonly GoodVersion[], { quarantined, registrations }: Configuration): Promise<void> {
+  async #keep(
+    { good, isComplete }: { readonly good: readonly GoodVersion[]; readonly isComplete: boolean },
+    { quarantined, registrations }: Configuration,
+  ): Promise<void> {
     const { log, versions } = this.#options;
     try {
       await versions?.keep(good);
-      await versions?.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
+      // What a source has that could not be read yet is not gone.
+      if (isComplete) await versions?.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
     } catch (error) {
       log.warn('versions-not-kept', { error });
     }
@@ -176,6 +180,16 @@ export class Reloading {
       setAside: now.quarantined.length,
       ...((now.kept ?? []).length === 0 ? {} : { kept: now.kept?.length }),
     });
+    const commits = new Map((before.sources ?? []).map(({ commit, name }) => [name, commit?.sha]));
+    for (const { commit, name } of now.sources ?? []) {
+      if (commit === null || commits.get(name) === commit.sha) continue;
+      log.info('commit-in-force', { source: name, commit: commit.sha, subject: commit.subject });
+    }
+    const doublesBefore = new Set((before.doubles ?? []).map(({ problem }) => formatProblem(problem)));
+    for (const { name, problem } of now.doubles ?? []) {
+      const text = formatProblem(problem);
+      if (!doublesBefore.has(text)) log.warn('registration-double', { registration: name, problem: text });
+    }
     const keptBefore = new Set((before.kept ?? []).map(textOf));
     logKept(
       (now.kept ?? []).filter((one) => !keptBefore.has(textOf(one))),
@@ -205,11 +219,13 @@ function textOf({ name, problems }: Pick<Quarantined, 'name' | 'problems'>): str
 /** In what is beside the registrations in force. */
 function isOther(one: Configuration, other: Configuration): boolean {
   const ofPlatform = ({ dispatcher }: Configuration) => {
-    const { maxLaunches, maxRunners, oidc, tenants, webhooks } = dispatcher;
-    return fingerprint([maxLaunches, maxRunners, oidc?.access, tenants, webhooks], 'with places');
+    const { maxLaunches, maxRunners, oidc, sources = [], tenants, webhooks } = dispatcher;
+    return fingerprint([maxLaunches, maxRunners, oidc?.access, sources, tenants, webhooks], 'with places');
   };
-  const words = ({ quarantined, conflicts, kept = [], platformProblems = [] }: Configuration) =>
+  const words = ({ quarantined, conflicts, kept = [], platformProblems = [], ...more }: Configuration) =>
     [
+      ...(more.sources ?? []).map(({ name, commit }) => `source ${name} ${commit?.sha ?? ''}`),
+      ...(more.doubles ?? []).map(({ problem }) => formatProblem(problem)),
       ...kept.map((one) => `kept ${textOf(one)}`),
       ...quarantined.map(textOf),
       ...conflicts.map(({ problem }) => formatProblem(problem)),

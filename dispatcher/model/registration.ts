@@ -329,6 +329,33 @@ export interface OidcConfig {
   readonly access: readonly GroupAccess[];
 }
 
+/** A folder of a repository, and whose registrations may be in it. */
+export interface SourceFolder {
+  /** From the root of the repository; with `*` as its last part, each folder there is its tenant's, by that name. */
+  readonly path: string;
+  /** Undefined: of all tenants; where `path` ends in `*`, of the one that the folder is named after. */
+  readonly tenants?: readonly string[];
+  /** The platform's own registrations may be in it too. */
+  readonly trusted: boolean;
+}
+
+/** A branch of a git repository in which registrations are kept. */
+export interface GitSourceConfig {
+  readonly name: string;
+  /** `https://` or `ssh://`, without credentials. */
+  readonly url: string;
+  readonly branch: string;
+  readonly folders: readonly SourceFolder[];
+  readonly intervalMs: number;
+  /** Absent: it can be read by everybody. */
+  readonly credentials?:
+    | { readonly kind: 'token'; readonly user: string; readonly token: Secret }
+    /** Paths of files. */
+    | { readonly kind: 'ssh'; readonly key: string; readonly knownHosts: string };
+  /** Of its endpoint `/webhooks/git/<name>`; empty: it has none. Two while rotating. */
+  readonly webhookSecrets: readonly Secret[];
+}
+
 export interface DispatcherConfig {
   /** `[a-z0-9-]`, at most 20 characters: part of every runner's name and every instance's tags. Never change it. */
   readonly id: string;
@@ -347,6 +374,8 @@ export interface DispatcherConfig {
   readonly oidc?: OidcConfig;
   /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */
   readonly webhooks: readonly WebhookEndpoint[];
+  /** Where registrations are kept beside the folder, the first before the second. Absent: nowhere. */
+  readonly sources?: readonly GitSourceConfig[];
   /** Undefined: there are no tenants, and every registration is the platform's own. */
   readonly tenants: readonly TenantEntry[] | undefined;
   readonly maxRunners: number;
@@ -384,6 +413,43 @@ export interface Configuration {
   readonly kept?: readonly KeptRegistration[];
   /** Of dispatcher.yaml and the folder of registrations as they are now: what was read before stays in force. */
   readonly platformProblems?: readonly Problem[];
+  /** What there is beside the folder, in the order of dispatcher.yaml. */
+  readonly sources?: readonly SourceState[];
+  /** By the name of the registration: the source that it comes from. Others are from the folder. */
+  readonly origins?: ReadonlyMap<string, Origin>;
+  /** Registrations that are kept in more than one place, and those of them that are not in force. */
+  readonly doubles?: readonly Double[];
+}
+
+/** What was last read of a source. */
+export interface SourceState {
+  readonly name: string;
+  readonly url: string;
+  readonly branch: string;
+  /** What is in force of it; null: nothing was read yet. */
+  readonly commit: Commit | null;
+  /** Why what is there now is not known, or not in force. Null: it is. */
+  readonly problem: Problem | null;
+}
+
+export interface Commit {
+  readonly sha: string;
+  readonly authoredAtMs: number;
+  /** Without anything shaped like a secret. */
+  readonly subject: string;
+}
+
+/** Where a registration comes from. */
+export interface Origin {
+  /** The name of the source. */
+  readonly source: string;
+  readonly file: string;
+}
+
+export interface Double {
+  readonly name: string;
+  /** Of the file that is not in force. */
+  readonly problem: Problem;
 }
 
 /** The scope at which runners for a job in this repository register. */

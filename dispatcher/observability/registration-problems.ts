@@ -9,7 +9,7 @@ import { keptWords, problemsOf, type RegistrationProblem } from './problems.ts';
 import { webhookProblems } from './webhook-problems.ts';
 
 export interface RegistrationProblemsOptions {
-  readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts' | 'kept'>;
+  readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts' | 'kept' | 'doubles'>;
   readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed'>;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
@@ -33,7 +33,11 @@ export class RegistrationProblems {
     const found = this.#found(registration);
     return problemsOf({
       webhook: found === undefined ? [] : webhookProblems(found, wronglySigned(registration)),
-      configuration: [...this.#keptOf(registration), ...this.#conflictsOf(registration)],
+      configuration: [
+        ...this.#keptOf(registration),
+        ...this.#conflictsOf(registration),
+        ...this.#doublesOf(registration),
+      ],
       poll: pollProblems(registration),
       sweep: engine.sweepTroubles(registration),
       resting: engine.resting(registration),
@@ -54,6 +58,11 @@ export class RegistrationProblems {
   #keptOf(registration: string): readonly string[] {
     const kept = this.#options.configuration().kept?.find(({ name }) => name === registration);
     return kept === undefined ? [] : keptWords(kept.problems);
+  }
+
+  #doublesOf(registration: string): readonly string[] {
+    const { doubles = [] } = this.#options.configuration();
+    return doubles.filter(({ name }) => name === registration).map(({ problem }) => formatProblem(problem));
   }
 
   #conflictsOf(registration: string): readonly string[] {

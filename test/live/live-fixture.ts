@@ -1,8 +1,44 @@
 /** A configuration in memory that a test changes as an editor would: each write has a version of its own. */
 import { basename, dirname, join } from 'node:path';
 import type { ConfigurationSources } from '../../dispatcher/config/load.ts';
+import type { KeptFile, RegistrationSource } from '../../dispatcher/config/registration-source.ts';
 import { LiveFiles } from '../../dispatcher/live/live-files.ts';
 import { sourcesOf } from '../config/files.ts';
+
+/** Beside the folder: what a test says is there. */
+export class EditedSource implements RegistrationSource {
+  readonly name: string;
+  readonly state = undefined;
+  isKnown = true;
+  files: readonly KeptFile[] = [];
+  /** Files that were read since this was emptied. */
+  readonly reads: string[] = [];
+  readonly #texts = new Map<string, string>();
+  #version = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** `acme.yaml`; undefined: it is deleted. */
+  write(texts: Readonly<Record<string, string | undefined>>, folder: Partial<KeptFile> = {}): void {
+    const files = new Map(this.files.map((one) => [one.entry, one]));
+    for (const [entry, text] of Object.entries(texts)) {
+      const file = `git:${this.name}/${entry}`;
+      this.#version += 1;
+      files.delete(entry);
+      if (text === undefined) continue;
+      this.#texts.set(file, text);
+      files.set(entry, { file, entry, version: `${this.#version}`, tenants: undefined, trusted: false, ...folder });
+    }
+    this.files = [...files.values()];
+  }
+
+  async read(file: string): Promise<string> {
+    this.reads.push(file);
+    return this.#texts.get(file) ?? '';
+  }
+}
 
 export interface EditedFiles {
   readonly live: LiveFiles;
@@ -22,7 +58,10 @@ export interface EditedFiles {
 const FOLDER = '/etc/shr';
 
 /** File names as `registrations/acme.yaml`. */
-export function editedFiles(files: Readonly<Record<string, string>>): EditedFiles {
+export function editedFiles(
+  files: Readonly<Record<string, string>>,
+  elsewhere: readonly RegistrationSource[] = [],
+): EditedFiles {
   const all = new Map<string, { readonly text: string; readonly version: number }>();
   let version = 0;
   let reads: string[] = [];
@@ -55,6 +94,7 @@ export function editedFiles(files: Readonly<Record<string, string>>): EditedFile
   const sources = sourcesOf(
     {},
     {
+      elsewhere: async () => elsewhere,
       files: {
         read: async (path) => {
           reads.push(path);
@@ -72,6 +112,7 @@ export function editedFiles(files: Readonly<Record<string, string>>): EditedFile
   );
   const live = new LiveFiles(sources, {
     now: () => edited.now,
+    elsewhere: () => elsewhere,
     keptValues: async () => undefined,
     stampNow: (path) => {
       looks.push(path);

@@ -5,7 +5,7 @@ import { LiveTenants } from '../../dispatcher/live/live-tenants.ts';
 import type { Configuration } from '../../dispatcher/model/registration.ts';
 import { dispatcherYaml } from '../config/files.ts';
 import { clientOf } from '../github/github-fixture.ts';
-import { editedFiles } from './live-fixture.ts';
+import { EditedSource, editedFiles } from './live-fixture.ts';
 
 const REGISTRATIONS = 10_000;
 
@@ -18,6 +18,26 @@ ${more}`;
 
 describe('ten thousand registrations', function () {
   this.timeout(120_000);
+
+  it('in a git repository, of which one changes, cost the work of one', async () => {
+    const source = new EditedSource('tenants');
+    const all = Array.from({ length: REGISTRATIONS }, (_, index) => [`t${index}.yaml`, registrationOf(index)]);
+    source.write(Object.fromEntries(all), { trusted: true });
+    const edited = editedFiles({ 'dispatcher.yaml': dispatcherYaml }, [source]);
+    const loaded = await loadConfiguration({ ...edited.sources, memory: edited.live.memory });
+    if (!loaded.ok) throw new Error('it is right');
+    expect(loaded.configuration.registrations).to.have.length(REGISTRATIONS);
+    expect(source.reads.splice(0)).to.have.length(REGISTRATIONS);
+    expect(await edited.live.stamps.look()).to.deep.equal({ isChanged: false, isPending: false });
+    source.write({ 't7777.yaml': registrationOf(7777, 'maxRunners: 3') }, { trusted: true });
+    expect(await edited.live.stamps.look()).to.deep.equal({ isChanged: true, isPending: false });
+    const again = await edited.live.read('changed');
+    if (!again.ok) throw new Error('it is right');
+    const difference = differenceOf(loaded.configuration, again.configuration);
+    expect(difference.changed.map(({ name }) => name)).to.deep.equal(['t7777']);
+    expect(difference.ended.length + difference.moved.length).to.equal(0);
+    expect(source.reads).to.deep.equal(['git:tenants/t7777.yaml']);
+  });
 
   it('of which one changes cost the work of one', async () => {
     const files: Record<string, string> = { 'dispatcher.yaml': dispatcherYaml };

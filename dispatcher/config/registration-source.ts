@@ -1,0 +1,135 @@
+/** Places beside the folder in which registrations are kept, and which of several files of one name is in force. */
+
+import type { Problem } from '../model/problem.ts';
+import type { Double, Origin, SourceState, TenantEntry } from '../model/registration.ts';
+import { NAME } from './schema.ts';
+import type { TenantLookup } from './tenants.ts';
+
+export interface KeptFile {
+  /** As problems name it: `git:tenants/registrations/acme.yaml`. Never a path of this machine. */
+  readonly file: string;
+  /** Its name within its folder: `acme.yaml`. */
+  readonly entry: string;
+  /** Another version has another one. */
+  readonly version: string;
+  /** Whose registrations may be here. Undefined: of all tenants. */
+  readonly tenants: readonly string[] | undefined;
+  /** The platform's own may be here, too. */
+  readonly trusted: boolean;
+}
+
+export interface RegistrationSource {
+  readonly name: string;
+  /** Of a git repository. */
+  readonly state: SourceState | undefined;
+  /** False: nothing could be read of it yet, and which registrations it has is not known. */
+  readonly isKnown: boolean;
+  /** Replaced as a whole. */
+  readonly files: readonly KeptFile[];
+  /** Rejects with FileRefused. */
+  read(file: string): Promise<string>;
+}
+
+/** Under which its state has versions, as its files have under their names. */
+export function stateOf({ name }: Pick<RegistrationSource, 'name'>): string {
+  return `source:${name}`;
+}
+
+export interface NamedFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+export interface Gathered {
+  readonly files: readonly NamedFile[];
+  /** By registration. */
+  readonly origins: ReadonlyMap<string, Origin>;
+  readonly doubles: readonly Double[];
+  /** Of files that cannot be registrations where they are: they count for nothing. */
+  readonly strays: readonly Problem[];
+  /** By file. */
+  readonly sourceOf: ReadonlyMap<string, RegistrationSource>;
+}
+
+/** Of files that do not count, by source: whoever may write into one must not fill lists with them. */
+const MAX_STRAYS = 20;
+
+/**
+ * The folder comes first, then the sources in their order. The first file of a name is the registration, whether or not it can
+ * be read; whose it is follows from its name alone, so that it stays with its tenant wherever it is kept.
+ */
+export function gather(
+  folder: readonly NamedFile[],
+  sources: readonly RegistrationSource[],
+  tenants: TenantLookup | undefined,
+): Gathered {
+  const inForce = new Map(folder.map((one) => [one.name, one.file]));
+  const files = [...folder];
+  const origins = new Map<string, Origin>();
+  const sourceOf = new Map<string, RegistrationSource>();
+  const doubles: Double[] = [];
+  const strays: Problem[] = [];
+  for (const source of sources) {
+    const found: Problem[] = [];
+    for (const one of source.files) {
+      const stray = strayOf(one, tenants);
+      if (stray === 'ignored') continue;
+      if (stray !== undefined) {
+        found.push(stray);
+        continue;
+      }
+      const name = one.entry.slice(0, -'.yaml'.length);
+      const first = inForce.get(name);
+      if (first !== undefined) {
+        const cure = 'Remove one of the two; or give one of them another name.';
+        doubles.push({
+          name,
+          problem: whole(one.file, `it is not in force: ${first} has the same name and comes first`, cure),
+        });
+        continue;
+      }
+      inForce.set(name, one.file);
+      files.push({ name, file: one.file });
+      origins.set(name, { source: source.name, file: one.file });
+      sourceOf.set(one.file, source);
+    }
+    strays.push(...found.slice(0, MAX_STRAYS));
+    const more = found.length - MAX_STRAYS;
+    if (more > 0)
+      strays.push(whole(source.name, `there are ${more} more files that do not count`, 'Correct the others first.'));
+  }
+  return { files, origins, doubles, strays, sourceOf };
+}
+
+function strayOf(one: KeptFile, tenants: TenantLookup | undefined): Problem | 'ignored' | undefined {
+  const { entry, file } = one;
+  if (entry.startsWith('.') || entry.endsWith('.example.yaml')) return 'ignored';
+  if (entry.endsWith('.yml')) return whole(file, 'registrations end in .yaml', 'Rename it, or move it elsewhere.');
+  if (!entry.endsWith('.yaml')) return 'ignored';
+  const name = entry.slice(0, -'.yaml'.length);
+  if (!NAME.test(name)) {
+    const cure = 'Rename it to 1 to 32 lower-case letters, digits and inner hyphens, and `.yaml`.';
+    return whole(file, 'the file name is not a valid registration name', cure);
+  }
+  const owners = tenants?.(name);
+  // What is assigned to nobody, or to two, is said where the file is read.
+  const [owner] = owners ?? [PLATFORM];
+  if (owner === undefined || mayHold(one, owner)) return undefined;
+  const whose = owner.grant === undefined ? 'of the platform itself' : `of tenant \`${owner.name}\``;
+  const cure =
+    owner.grant === undefined
+      ? 'Move it; or, for the platform, write `trusted: true` at this folder in `sources` of dispatcher.yaml.'
+      : 'Rename it to a name of its tenant; or, for the platform, correct `folders` in `sources` of dispatcher.yaml.';
+  return whole(file, `it has the name of a registration ${whose}, which may not be in this folder`, cure);
+}
+
+const PLATFORM: Pick<TenantEntry, 'grant' | 'name'> = { name: '', grant: undefined };
+
+function mayHold({ tenants, trusted }: KeptFile, owner: Pick<TenantEntry, 'grant' | 'name'>): boolean {
+  if (owner.grant === undefined) return trusted;
+  return tenants === undefined || tenants.includes(owner.name);
+}
+
+function whole(file: string, message: string, cure: string): Problem {
+  return { file, line: 0, column: 0, path: '', message, cure };
+}

@@ -1,0 +1,294 @@
+/** The last commit of a branch, in a bare repository of our own: fetched without its history, and read blob by blob. */
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { getCACertificates } from 'node:tls';
+import type { Clock } from '../../time/clock.ts';
+import { scrub } from '../failures/scrub.ts';
+import type { Commit, GitSourceConfig } from '../model/registration.ts';
+import { type GitCommand, GitError, type GitPlace, runGit } from './git-command.ts';
+
+export interface RepositoryOptions {
+  readonly config: Pick<GitSourceConfig, 'url' | 'branch' | 'credentials'>;
+  /** Everything of it is ours. */
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Pick<Clock, 'after'>;
+  /** Default: https and ssh. For tests of what a repository holds. */
+  readonly protocols?: readonly string[];
+  readonly limits?: Partial<RepositoryLimits>;
+}
+
+export interface RepositoryLimits {
+  /** Packed: of what is fetched at once. */
+  readonly maxPackBytes: number;
+  readonly fetchMs: number;
+  readonly readMs: number;
+  /** What `ls-tree` prints: about 100 bytes a file. */
+  readonly maxListBytes: number;
+}
+
+const LIMITS: RepositoryLimits = {
+  maxPackBytes: 64 * 1024 * 1024,
+  fetchMs: 120_000,
+  readMs: 60_000,
+  maxListBytes: 16 * 1024 * 1024,
+};
+
+export interface TreeEntry {
+  readonly path: string;
+  readonly kind: 'file' | 'link' | 'submodule' | 'other';
+  readonly blob: string;
+  readonly bytes: number;
+}
+
+const REF = 'refs/shr/head';
+const MAX_SUBJECT = 120;
+/** Of the commits before, to tell whether one follows another. */
+const HISTORY = 100;
+/** So many packs make reading slow: then it is fetched anew. */
+const MAX_PACKS = 200;
+
+export class GitRepository {
+  readonly #options: RepositoryOptions;
+  readonly #limits: RepositoryLimits;
+  #failures = 0;
+
+  constructor(options: RepositoryOptions) {
+    this.#options = options;
+    this.#limits = { ...LIMITS, ...options.limits };
+  }
+
+  /** As it was last fetched, by an earlier process too; undefined: it was not. */
+  async last(): Promise<Commit | undefined> {
+    try {
+      return await this.#commitIn(this.#place('repository'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Rejects with GitError: what was fetched before is still there. */
+  async fetch(): Promise<Commit> {
+    try {
+      const commit = await this.#fetch();
+      this.#failures = 0;
+      return commit;
+    } catch (error) {
+      this.#failures += 1;
+      throw error;
+    }
+  }
+
+  async #fetch(): Promise<Commit> {
+    const usual = this.#place('repository');
+    // One that was broken by whatever does not stay so.
+    const isAnew = this.#failures >= 2 || !(await isThere(join(usual.folder, 'HEAD'))) || (await this.#isFull(usual));
+    if (!isAnew) {
+      await unlock(usual.folder);
+      await this.#fetchInto(usual);
+      return await this.#commitIn(usual);
+    }
+    const fresh = this.#place('fresh');
+    await this.#make(fresh);
+    await this.#fetchInto(fresh);
+    const commit = await this.#commitIn(fresh);
+    await rm(usual.folder, { recursive: true, force: true });
+    await rename(fresh.folder, usual.folder);
+    return commit;
+  }
+
+  /** Whether the later commit has the earlier one among the last before it. Undefined: it cannot be told. */
+  async follows(earlier: string): Promise<boolean | undefined> {
+    const place = this.#place('history');
+    try {
+      await this.#make(place);
+      await this.#fetchInto(place, [`--depth=${HISTORY}`, '--filter=tree:0']);
+      const printed = await this.#git(place, ['rev-list', `--max-count=${10 * HISTORY}`, REF]);
+      return printed.includes(earlier);
+    } catch {
+      return undefined;
+    } finally {
+      await rm(place.folder, { recursive: true, force: true }).catch(() => {});
+    }
+  }
+
+  /** All below these folders. */
+  async list(commit: string, folders: readonly string[]): Promise<readonly TreeEntry[]> {
+    const printed = await this.#git(
+      this.#place('repository'),
+      ['ls-tree', '-r', '-z', '-l', '--full-tree', commit, '--', ...folders],
+      {
+        maxBytes: this.#limits.maxListBytes,
+      },
+    );
+    return printed.toString('utf8').split('\0').flatMap(entryOf);
+  }
+
+  /** By their names; none may be larger than a file may be. */
+  async blobs(names: readonly string[], maxBytes: number): Promise<ReadonlyMap<string, Buffer>> {
+    const found = new Map<string, Buffer>();
+    if (names.length === 0) return found;
+    const printed = await this.#git(this.#place('repository'), ['cat-file', '--batch'], {
+      input: `${names.join('\n')}\n`,
+      maxBytes,
+    });
+    let at = 0;
+    while (at < printed.length) {
+      const end = printed.indexOf('\n', at);
+      const [name = '', kind, size] = printed.subarray(at, end).toString('utf8').split(' ');
+      if (end === -1 || kind !== 'blob') throw new GitError('failed', `git does not have ${name.slice(0, 64)}`);
+      const from = end + 1;
+      found.set(name, printed.subarray(from, from + Number(size)));
+      at = from + Number(size) + 1;
+    }
+    return found;
+  }
+
+  #place(name: string): GitPlace {
+    const { clock, environment, folder } = this.#options;
+    return { folder: join(folder, name), maxFileBytes: this.#limits.maxPackBytes, clock, environment };
+  }
+
+  async #make(place: GitPlace): Promise<void> {
+    await rm(place.folder, { recursive: true, force: true });
+    await mkdir(place.folder, { recursive: true, mode: 0o700 });
+    await this.#git(place, ['init', '--quiet', '--bare', '--template=', place.folder]);
+  }
+
+  async #fetchInto(place: GitPlace, how: readonly string[] = ['--depth=1']): Promise<void> {
+    const { branch, url } = this.#options.config;
+    const words = [
+      'fetch',
+      '--quiet',
+      '--no-tags',
+      '--no-write-fetch-head',
+      ...how,
+      '--',
+      url,
+      `+refs/heads/${branch}:${REF}`,
+    ];
+    try {
+      await this.#git(place, words, { withinMs: this.#limits.fetchMs, ...(await this.#access()) });
+    } catch (error) {
+      // Git itself only says that it could not read the pack.
+      const isCut = (await packsIn(place.folder)).some(({ bytes }) => bytes >= place.maxFileBytes);
+      await unlock(place.folder);
+      if (isCut) throw new GitError('too-large', 'it is larger than a repository of registrations may be');
+      throw error;
+    }
+  }
+
+  async #commitIn(place: GitPlace): Promise<Commit> {
+    const printed = await this.#git(place, ['log', '-1', '--no-show-signature', '--format=%H%n%at%n%s', REF]);
+    const [sha = '', seconds = '', ...words] = printed.toString('utf8').split('\n');
+    if (!/^[0-9a-f]{40,64}$/.test(sha)) throw new GitError('failed', 'git names no commit');
+    return { sha, authoredAtMs: Number(seconds) * 1000, subject: scrub(words.join(' ').trim(), MAX_SUBJECT) };
+  }
+
+  async #access(): Promise<Pick<GitCommand, 'environment' | 'secretSettings' | 'settings'>> {
+    const { config, environment, protocols } = this.#options;
+    const allowed = protocols ?? [config.url.startsWith('ssh:') ? 'ssh' : 'https'];
+    const shared = { GIT_ALLOW_PROTOCOL: allowed.join(':') };
+    const { credentials } = config;
+    if (credentials?.kind === 'ssh') {
+      return { environment: { ...shared, GIT_SSH_COMMAND: sshCommand(credentials), GIT_SSH_VARIANT: 'ssh' } };
+    }
+    const extra = environment['NODE_EXTRA_CA_CERTS'];
+    const settings = extra === undefined || extra === '' ? {} : { 'http.sslCAInfo': await this.#authorities() };
+    if (credentials === undefined) return { environment: shared, settings };
+    const basic = Buffer.from(`${credentials.user}:${credentials.token.reveal()}`).toString('base64');
+    // For this host alone.
+    const key = `http.${new URL(config.url).origin}/.extraHeader`;
+    return { environment: shared, settings, secretSettings: { [key]: `Authorization: Basic ${basic}` } };
+  }
+
+  /** Those that this process trusts, as git knows nothing of NODE_EXTRA_CA_CERTS. */
+  async #authorities(): Promise<string> {
+    const file = join(this.#options.folder, 'authorities.pem');
+    await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });
+    await writeFile(file, getCACertificates('default').join('\n'), { mode: 0o600 });
+    return file;
+  }
+
+  async #isFull({ folder, maxFileBytes }: GitPlace): Promise<boolean> {
+    const packs = await packsIn(folder);
+    return packs.reduce((sum, { bytes }) => sum + bytes, 0) > 2 * maxFileBytes || packs.length > 3 * MAX_PACKS;
+  }
+
+  #git(place: GitPlace, words: readonly string[], more: Partial<GitCommand> = {}): Promise<Buffer> {
+    const maxBytes = 1024 * 1024;
+    return runGit({ arguments: words, withinMs: this.#limits.readMs, maxBytes, ...more }, place);
+  }
+}
+
+/** No agent, no questions, no host that is not listed. */
+function sshCommand({ key, knownHosts }: { readonly key: string; readonly knownHosts: string }): string {
+  const options = {
+    IdentitiesOnly: 'yes',
+    IdentityAgent: 'none',
+    UserKnownHostsFile: knownHosts,
+    GlobalKnownHostsFile: '/dev/null',
+    StrictHostKeyChecking: 'yes',
+    UpdateHostKeys: 'no',
+    BatchMode: 'yes',
+    ClearAllForwardings: 'yes',
+    PermitLocalCommand: 'no',
+    ConnectTimeout: '15',
+    ServerAliveInterval: '15',
+  };
+  const words = Object.entries(options).flatMap(([name, value]) => [
+    '-o',
+    `${name}=${name.endsWith('File') ? `"${value}"` : value}`,
+  ]);
+  return ['ssh', '-F', '/dev/null', '-i', key, ...words].map(quoted).join(' ');
+}
+
+/** For the shell that git runs it by. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+function entryOf(line: string): readonly TreeEntry[] {
+  const found = /^(\d{6}) (\w+) ([0-9a-f]{40,64}) +(\d+|-)\t([\s\S]+)$/.exec(line);
+  if (found === null) return [];
+  const [, mode = '', , blob = '', size = '', path = ''] = found;
+  return [{ path, kind: kindOf(mode), blob, bytes: size === '-' ? 0 : Number(size) }];
+}
+
+function kindOf(mode: string): TreeEntry['kind'] {
+  switch (mode) {
+    case '100644':
+    case '100755':
+      return 'file';
+    case '120000':
+      return 'link';
+    case '160000':
+      return 'submodule';
+    default:
+      return 'other';
+  }
+}
+
+/** What a process that was killed has left. */
+async function unlock(folder: string): Promise<void> {
+  const packs = join(folder, 'objects', 'pack');
+  const left = (await readdir(packs).catch(() => [])).filter((name) => name.startsWith('tmp_'));
+  const locks = ['shallow.lock', 'config.lock', 'packed-refs.lock', 'HEAD.lock', `${REF}.lock`];
+  const paths = [...locks.map((name) => join(folder, name)), ...left.map((name) => join(packs, name))];
+  await Promise.all(paths.map((path) => rm(path, { force: true })));
+}
+
+async function packsIn(folder: string): Promise<readonly { readonly bytes: number }[]> {
+  const packs = join(folder, 'objects', 'pack');
+  const names = await readdir(packs).catch(() => []);
+  return await Promise.all(
+    names.map(async (name) => ({ bytes: (await stat(join(packs, name)).catch(() => ({ size: 0 }))).size })),
+  );
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}

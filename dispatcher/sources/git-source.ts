@@ -1,0 +1,280 @@
+/**
+ * Registrations in a git repository: fetched on an interval, and when its webhook says that something was pushed. What was
+ * read last stays in force as long as nothing newer can be read.
+ */
+import type { Clock } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
+import { FileRefused } from '../config/files.ts';
+import { REGISTRATION_BOUNDS } from '../config/load.ts';
+import type { KeptFile, RegistrationSource } from '../config/registration-source.ts';
+import { scrub } from '../failures/scrub.ts';
+import type { Log } from '../log.ts';
+import type { Problem } from '../model/problem.ts';
+import type { Commit, GitSourceConfig, SourceFolder, SourceState } from '../model/registration.ts';
+import { GitError } from './git-command.ts';
+import type { GitRepository, TreeEntry } from './git-repository.ts';
+
+export interface GitSourceOptions {
+  readonly config: GitSourceConfig;
+  readonly repository: Pick<GitRepository, 'blobs' | 'fetch' | 'follows' | 'last' | 'list'>;
+  readonly clock: Pick<Clock, 'after' | 'now'>;
+  readonly log: () => Pick<Log, 'info' | 'warn'>;
+}
+
+/** Who can push often must not make us fetch all the time. */
+const MIN_GAP_MS = 2 * SECOND;
+const MAX_FILES = 20_000;
+/** As many as 20,000 registrations of 3 KB. */
+const MAX_BYTES = 64 * 1024 * 1024;
+const MAX_WORDS = 300;
+const LFS = 'version https://git-lfs';
+
+interface Content {
+  readonly blob: string;
+  readonly text: string | FileRefused;
+}
+
+export class GitSource implements RegistrationSource {
+  readonly #options: GitSourceOptions;
+  #files: readonly KeptFile[] = [];
+  #contents: ReadonlyMap<string, Content> = new Map();
+  #commit: Commit | null = null;
+  #problem: Problem | null = null;
+  #cancel: () => void = () => {};
+  #work: Promise<void> | undefined;
+  #isAsked = false;
+  #stopped = false;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: GitSourceOptions) {
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.#options.config.name;
+  }
+
+  get config(): GitSourceConfig {
+    return this.#options.config;
+  }
+
+  get state(): SourceState {
+    const { branch, name, url } = this.#options.config;
+    return { name, url, branch, commit: this.#commit, problem: this.#problem };
+  }
+
+  get isKnown(): boolean {
+    return this.#commit !== null;
+  }
+
+  get files(): readonly KeptFile[] {
+    return this.#files;
+  }
+
+  async read(file: string): Promise<string> {
+    const content = this.#contents.get(file);
+    if (content === undefined) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
+    if (content.text instanceof FileRefused) throw content.text;
+    return content.text;
+  }
+
+  /** What an earlier process fetched, if it did. Then everything else happens beside. */
+  async open(): Promise<void> {
+    const last = await this.#options.repository.last();
+    if (last !== undefined) await this.#take(last).catch(() => {});
+    void this.wake();
+  }
+
+  /** Something may have been pushed. Resolves after a fetch that began later than this call. Never rejects. */
+  wake(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    if (this.#work !== undefined) {
+      this.#isAsked = true;
+      return this.#work.then(() => this.#work);
+    }
+    this.#cancel();
+    const { clock, config } = this.#options;
+    this.#work = this.#rest()
+      .then(() => this.#fetch())
+      .finally(() => {
+        this.#work = undefined;
+        if (this.#stopped) return;
+        if (this.#isAsked) {
+          this.#isAsked = false;
+          void this.wake();
+        } else this.#cancel = clock.after(config.intervalMs, () => void this.wake());
+      });
+    return this.#work;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  #rest(): Promise<void> {
+    const { clock } = this.#options;
+    const ms = this.#lastMs + MIN_GAP_MS - clock.now();
+    return ms <= 0 || ms > MIN_GAP_MS ? Promise.resolve() : new Promise((resolve) => void clock.after(ms, resolve));
+  }
+
+  async #fetch(): Promise<void> {
+    if (this.#stopped) return;
+    const { clock, config, log, repository } = this.#options;
+    try {
+      const commit = await repository.fetch();
+      const before = this.#commit;
+      if (commit.sha !== before?.sha) {
+        await this.#take(commit);
+        const follows = before === null ? true : await repository.follows(before.sha);
+        const { sha, subject } = commit;
+        log().info('source-read', {
+          source: config.name,
+          commit: sha,
+          subject,
+          files: this.#files.length,
+          ...(follows === false ? { reason: `it does not follow ${before?.sha}: the branch was rewritten` } : {}),
+        });
+      }
+      this.#problem = null;
+    } catch (error) {
+      if (this.#stopped) return;
+      const problem = this.#problemOf(error);
+      if (problem.message !== this.#problem?.message)
+        log().warn('source-not-read', { source: config.name, reason: problem.message });
+      this.#problem = problem;
+    } finally {
+      this.#lastMs = clock.now();
+    }
+  }
+
+  /** All of it, or nothing. */
+  async #take(commit: Commit): Promise<void> {
+    const { config, repository } = this.#options;
+    const tree = await repository.list(
+      commit.sha,
+      config.folders.map(({ path }) => `${path.replace(/\/\*$/, '')}/`),
+    );
+    const found: { readonly file: KeptFile; readonly entry: TreeEntry }[] = [];
+    for (const entry of tree) {
+      const file = this.#fileOf(entry);
+      if (file !== undefined) found.push({ file, entry });
+    }
+    if (found.length === 0 && tree.length === 0 && this.#files.length > 0) {
+      throw new Refused(
+        `commit ${commit.sha.slice(0, 12)} has no folder ${config.folders.map(({ path }) => path).join(', ')}`,
+      );
+    }
+    const bytes = found.reduce((sum, { entry }) => sum + Math.min(entry.bytes, REGISTRATION_BOUNDS.bytes), 0);
+    if (found.length > MAX_FILES || bytes > MAX_BYTES) {
+      throw new Refused(
+        `commit ${commit.sha.slice(0, 12)} has ${found.length} files of ${bytes} bytes, and ${MAX_FILES} of ${MAX_BYTES} are the limit`,
+      );
+    }
+    const before = new Map([...this.#contents.values()].map((one) => [one.blob, one]));
+    const wanted = new Set(
+      found
+        .map(({ entry }) => entry)
+        .filter((entry) => !before.has(entry.blob) && isReadable(entry))
+        .map(({ blob }) => blob),
+    );
+    const blobs = await repository.blobs([...wanted], MAX_BYTES + 128 * MAX_FILES);
+    const contents = new Map<string, Content>();
+    for (const { entry, file } of found) {
+      const text = refusalOf(entry) ?? before.get(entry.blob)?.text ?? textOf(blobs.get(entry.blob));
+      contents.set(file.file, { blob: entry.blob, text });
+    }
+    this.#files = found.map(({ file }) => file);
+    this.#contents = contents;
+    this.#commit = commit;
+  }
+
+  /** The first folder that it is in says whose it may be. */
+  #fileOf(entry: TreeEntry): KeptFile | undefined {
+    const slash = entry.path.lastIndexOf('/');
+    const [folder, name] = [entry.path.slice(0, slash), entry.path.slice(slash + 1)];
+    if (!/\.ya?ml$/.test(name)) return undefined;
+    for (const one of this.#options.config.folders) {
+      const tenants = tenantsIn(one, folder);
+      if (tenants === undefined) continue;
+      return {
+        file: `git:${this.name}/${entry.path}`,
+        entry: name,
+        version: `${entry.kind} ${entry.blob}`,
+        tenants: tenants.length === 0 ? undefined : tenants,
+        trusted: one.trusted,
+      };
+    }
+    return undefined;
+  }
+
+  #problemOf(error: unknown): Problem {
+    const { config } = this.#options;
+    const words =
+      error instanceof GitError || error instanceof Refused
+        ? scrub(error.message, MAX_WORDS)
+        : 'a bug in the program prevented reading it';
+    const commit =
+      this.#commit === null
+        ? 'nothing of it is known yet'
+        : `what it said at commit ${this.#commit.sha.slice(0, 12)} is in force`;
+    return {
+      file: `git:${config.name}`,
+      line: 0,
+      column: 0,
+      path: '',
+      message: `the branch ${config.branch} of ${config.url} cannot be read: ${words}; ${commit}`,
+      cure: cureOf(error),
+    };
+  }
+}
+
+/** For one of it that cannot be in force. */
+class Refused extends Error {}
+
+function cureOf(error: unknown): string {
+  if (error instanceof Refused) return 'Correct the branch, or `sources` in dispatcher.yaml.';
+  if (error instanceof GitError && error.kind === 'absent')
+    return 'Install git 2.31 or later where the dispatcher runs.';
+  if (error instanceof GitError && error.kind === 'too-large')
+    return 'Keep registrations in a repository of their own.';
+  return 'Check `sources` in dispatcher.yaml, and that the host can be reached from here.';
+}
+
+/** Undefined: the file is not directly in it. Empty: of all tenants. */
+function tenantsIn({ path, tenants = [] }: SourceFolder, folder: string): readonly string[] | undefined {
+  if (!path.endsWith('/*')) return folder === path ? tenants : undefined;
+  const parent = path.slice(0, -1);
+  const name = folder.startsWith(parent) ? folder.slice(parent.length) : '';
+  return name === '' || name.includes('/') ? undefined : [name];
+}
+
+function isReadable(entry: TreeEntry): boolean {
+  return refusalOf(entry) === undefined;
+}
+
+function refusalOf({ bytes, kind }: TreeEntry): FileRefused | undefined {
+  if (kind !== 'file') {
+    const what = kind === 'link' ? 'a link' : kind === 'submodule' ? 'a submodule' : 'something else';
+    return new FileRefused('not-a-file', `it is ${what}, not a file`, 'Put the file itself there.');
+  }
+  const { bytes: most } = REGISTRATION_BOUNDS;
+  if (bytes <= most) return undefined;
+  return new FileRefused(
+    'too-large',
+    `it has ${bytes} bytes, and ${most} is the limit`,
+    'Leave out what is not needed.',
+  );
+}
+
+function textOf(blob: Buffer | undefined): string | FileRefused {
+  if (blob === undefined) return new FileRefused('not-a-file', 'git does not have it', 'Push it again.');
+  if (blob.subarray(0, LFS.length).toString('latin1') === LFS) {
+    return new FileRefused('not-a-file', 'it is kept in Git LFS', 'Put the file itself there.');
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(blob);
+  } catch {
+    return new FileRefused('not-text', 'it is not text in UTF-8', 'Save it as UTF-8.');
+  }
+}

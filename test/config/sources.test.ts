@@ -1,0 +1,228 @@
+import { expect } from 'chai';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
+import type { DispatcherConfig } from '../../dispatcher/model/registration.ts';
+import { EditedSource } from '../live/live-fixture.ts';
+import { configured, dispatcherYaml, load, problemsOf, registrationYaml } from './files.ts';
+
+const granted = (tenant: string) => `
+  ${tenant}:
+    registrations: ["${tenant}", "${tenant}-*"]
+    hosts: [github.com]
+    owners: [${tenant}]
+    labels: ["*"]
+    runnerGroups: [Default]
+    backendKinds: [docker]`;
+
+const withTenants = `${dispatcherYaml}
+tenants:
+  platform: { trusted: true, registrations: [platform] }${granted('acme')}${granted('emca')}
+`;
+
+const registrationOf = (tenant: string) =>
+  registrationYaml
+    .replace('organization: acme', `organization: ${tenant}`)
+    .replace('GITHUB_TOKEN', tenant === 'platform' ? 'GITHUB_TOKEN' : `TENANT_${tenant.toUpperCase()}_TOKEN`);
+
+describe('sources in dispatcher.yaml', () => {
+  const sourcesIn = async (yaml: string, tenants = 'tenants: {}'): Promise<DispatcherConfig['sources']> =>
+    (await configured({ 'dispatcher.yaml': `${dispatcherYaml}\n${tenants}\n${yaml}` })).dispatcher.sources;
+  const wrong = async (yaml: string, tenants = 'tenants: {}') =>
+    (await problemsOf({ 'dispatcher.yaml': `${dispatcherYaml}\n${tenants}\n${yaml}` })).map((line) =>
+      line.replace(/^dispatcher\.yaml:\d+:\d+: /, ''),
+    );
+
+  it('are a repository and a branch, with the folder registrations, asked every minute', async () => {
+    expect(await sourcesIn('sources: [{ name: tenants, git: "https://github.com/acme/runners.git" }]')).to.deep.equal([
+      {
+        name: 'tenants',
+        url: 'https://github.com/acme/runners.git',
+        branch: 'main',
+        folders: [{ path: 'registrations', trusted: false }],
+        intervalMs: 60_000,
+        webhookSecrets: [],
+      },
+    ]);
+  });
+
+  for (const url of [
+    'http://github.com/acme/runners.git',
+    'git://github.com/acme/runners.git',
+    'file:///etc',
+    '/srv/git/runners.git',
+    'ext::sh -c id',
+    'git@github.com:acme/runners.git',
+    '--upload-pack=id',
+    'https://me:password@github.com/acme/runners.git',
+    'https://token@github.com/acme/runners.git',
+  ]) {
+    it(`are not at ${url}`, async () => {
+      const found = await wrong(`sources: [{ name: tenants, git: "${url}" }]`);
+      expect(found).to.have.length(1);
+      expect(found[0]).to.match(
+        /^sources\[0\]\.git: it (?:is neither https nor ssh|is written in the short form|holds more than a place)/,
+      );
+    });
+  }
+
+  for (const branch of ['-x', '../x', 'a..b', 'a b', 'a:b', 'x.lock', '+refs', 'a~1']) {
+    it(`have no branch ${branch}`, async () => {
+      const found = await wrong(`sources: [{ name: t, git: "https://h/x", branch: "${branch}" }]`);
+      expect(found.join()).to.include('sources[0].branch: ');
+    });
+  }
+
+  for (const path of ['../x', '/x', 'a/../b', '.', ':(glob)x', '*', 'a/*/b']) {
+    it(`have no folder ${path}`, async () => {
+      const found = await wrong(`sources: [{ name: t, git: "https://h/x", folders: [{ path: "${path}" }] }]`);
+      expect(found.join()).to.include('sources[0].folders[0].path: ');
+    });
+  }
+
+  it('need a key and the keys of the host for ssh', async () => {
+    const found = await wrong(
+      'sources: [{ name: t, git: "ssh://git@github.com/acme/x.git", token: "${env:GITHUB_TOKEN}" }]',
+    );
+    expect(found).to.have.length(2);
+    expect(found.join('\n')).to.include('token: it has no effect with ssh').and.include('ssh needs a key');
+    const [source] =
+      (await sourcesIn(
+        'sources: [{ name: t, git: "ssh://git@github.com/acme/x.git", key: secrets/key, knownHosts: /etc/known }]',
+      )) ?? [];
+    expect(source?.credentials).to.deep.equal({ kind: 'ssh', key: '/etc/shr/secrets/key', knownHosts: '/etc/known' });
+  });
+
+  it('hold tokens and webhook secrets by reference alone', async () => {
+    const found = await wrong(
+      'sources: [{ name: t, git: "https://h/x", token: abc, webhook: { secrets: [abcdefghijklmnopqrst] } }]',
+    );
+    expect(found.filter((line) => line.includes('it is a secret in plain text'))).to.have.length(2);
+  });
+
+  it('hold what is the platform’s own where that is said alone', async () => {
+    const found = await wrong('sources: [{ name: t, git: "https://h/x" }]', '');
+    expect(found.join()).to.include("without `tenants`, all registrations are the platform's own");
+    const yaml = 'sources: [{ name: t, git: "https://h/x", folders: [{ path: registrations, trusted: true }] }]';
+    expect(await wrong(yaml, '')).to.deep.equal([]);
+  });
+
+  it('name tenants that there are', async () => {
+    const found = await wrong('sources: [{ name: t, git: "https://h/x", folders: [{ path: a, tenants: [nobody] }] }]');
+    expect(found.join()).to.include('there is no tenant `nobody`');
+  });
+});
+
+describe('registrations beside the folder', () => {
+  const environment = {
+    ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
+    GITHUB_TOKEN: 'ghp_of-the-platform',
+    TENANT_ACME_TOKEN: 'ghp_of-acme',
+    TENANT_EMCA_TOKEN: 'ghp_of-emca',
+  };
+  const first = () => new EditedSource('first');
+  const loadWith = async (
+    sources: readonly EditedSource[],
+    files: Readonly<Record<string, string>> = {},
+    yaml = withTenants,
+  ) => {
+    const loaded = await load({ 'dispatcher.yaml': yaml, ...files }, { elsewhere: async () => sources, environment });
+    if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
+    return loaded;
+  };
+  const wordsOf = ({ problems }: Awaited<ReturnType<typeof loadWith>>) => problems.map(formatProblem);
+
+  it('are those of the tenant of their names, with its grant', async () => {
+    const source = first();
+    source.write({ 'acme.yaml': registrationOf('acme'), 'emca.yaml': registrationOf('acme') });
+    const loaded = await loadWith([source]);
+    expect(loaded.configuration.registrations.map(({ name, grant }) => [name, grant?.tenant])).to.deep.equal([
+      ['acme', 'acme'],
+    ]);
+    expect(loaded.configuration.quarantined.map(({ name }) => name)).to.deep.equal(['emca']);
+    expect(wordsOf(loaded).join('\n')).to.match(/git:first\/emca\.yaml:\d+:\d+: organization: .*tenants\.emca/s);
+  });
+
+  it('need no folder', async () => {
+    const source = first();
+    source.write({ 'acme.yaml': registrationOf('acme') });
+    const missing = () => Promise.reject(Object.assign(new Error('ENOENT'), { code: 'ENOENT' }));
+    const { files } = (await import('./files.ts')).sourcesOf({ 'dispatcher.yaml': withTenants });
+    const loaded = await load({}, { elsewhere: async () => [source], files: { ...files, list: missing } });
+    expect(loaded.problems).to.deep.equal([]);
+  });
+
+  it('are in force from the folder first, then from each source in its order', async () => {
+    const [one, two] = [first(), new EditedSource('second')];
+    one.write({ 'acme.yaml': registrationOf('acme'), 'emca.yaml': `${registrationOf('emca')}maxRunners: 1\n` });
+    two.write({
+      'emca.yaml': `${registrationOf('emca')}maxRunners: 2\n`,
+      'acme-b.yaml': `${registrationOf('acme')}labels: [b]\n`,
+    });
+    const loaded = await loadWith([one, two], {
+      'registrations/acme.yaml': `${registrationOf('acme')}maxRunners: 7\n`,
+    });
+    const { doubles, origins, registrations } = loaded.configuration;
+    expect(registrations.find(({ name }) => name === 'acme')?.maxRunners).to.equal(7);
+    expect(registrations.find(({ name }) => name === 'emca')?.maxRunners).to.equal(1);
+    expect([...(origins ?? [])].map(([name, { source }]) => [name, source])).to.deep.equal([
+      ['emca', 'first'],
+      ['acme-b', 'second'],
+    ]);
+    expect(doubles?.map(({ name, problem }) => `${name}: ${formatProblem(problem)}`)).to.deep.equal([
+      'acme: git:first/acme.yaml: it is not in force: /etc/shr/registrations/acme.yaml has the same name and comes first. Remove one of the two; or give one of them another name.',
+      'emca: git:second/emca.yaml: it is not in force: git:first/emca.yaml has the same name and comes first. Remove one of the two; or give one of them another name.',
+    ]);
+  });
+
+  it('do not step in for one of the same name that is set aside', async () => {
+    const source = first();
+    source.write({ 'acme.yaml': registrationOf('acme') });
+    const loaded = await loadWith([source], {
+      'registrations/acme.yaml': 'nonsense: 1',
+      'registrations/emca.yaml': registrationOf('emca'),
+    }).catch((error: Error) => error.message);
+    if (typeof loaded !== 'string')
+      expect(loaded.configuration.registrations.map(({ name }) => name)).to.not.include('acme');
+    else expect(loaded).to.include('nonsense');
+  });
+
+  it('do not count in a folder of another tenant, and displace nothing there', async () => {
+    const [hostile, rightful] = [first(), new EditedSource('second')];
+    hostile.write(
+      { 'emca.yaml': registrationOf('acme'), 'platform.yaml': registrationOf('acme') },
+      { tenants: ['acme'] },
+    );
+    rightful.write({ 'acme.yaml': registrationOf('acme') });
+    const loaded = await loadWith([hostile, rightful]);
+    expect(loaded.configuration.registrations.map(({ name }) => name)).to.deep.equal(['acme']);
+    expect(loaded.configuration.quarantined).to.deep.equal([]);
+    expect(loaded.configuration.doubles).to.deep.equal([]);
+    const words = loaded.configuration.platformProblems?.map(formatProblem).join('\n');
+    expect(words).to.include(
+      'git:first/emca.yaml: it has the name of a registration of tenant `emca`, which may not be in this folder',
+    );
+    expect(words).to.include('git:first/platform.yaml: it has the name of a registration of the platform itself');
+  });
+
+  it('are the platform’s own in a trusted folder alone', async () => {
+    const source = first();
+    source.write({ 'platform.yaml': registrationOf('platform') }, { trusted: true });
+    expect((await loadWith([source])).configuration.registrations).to.have.length(1);
+  });
+
+  it('that cannot count do not fill the lists', async () => {
+    const source = first();
+    source.write(Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`NO-${index}.yaml`, ''])));
+    source.write({ 'acme.yaml': registrationOf('acme') });
+    const { platformProblems = [] } = (await loadWith([source])).configuration;
+    expect(platformProblems).to.have.length(21);
+    expect(platformProblems.at(-1)?.message).to.equal('there are 480 more files that do not count');
+  });
+
+  it('are not known to be all while a source could not be read', async () => {
+    const source = first();
+    source.isKnown = false;
+    expect(await loadWith([source])).to.have.property('isComplete', false);
+    source.isKnown = true;
+    expect(await loadWith([source])).to.have.property('isComplete', true);
+  });
+});

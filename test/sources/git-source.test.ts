@@ -1,0 +1,310 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type GitSourceConfig, Secret } from '../../dispatcher/model/registration.ts';
+import { GitRepository, type RepositoryLimits } from '../../dispatcher/sources/git-repository.ts';
+import { GitSource } from '../../dispatcher/sources/git-source.ts';
+import { systemClock } from '../../time/clock.ts';
+import { VirtualClock } from '../simulation/virtual-clock.ts';
+import { type Worktree, worktree } from './git-fixture.ts';
+
+describe('registrations in a git repository', function () {
+  this.timeout(60_000);
+  let remote: Worktree;
+  let folder: string;
+  let sources: GitSource[];
+  let told: { readonly event: string; readonly fields: unknown }[];
+
+  beforeEach(async () => {
+    remote = await worktree();
+    folder = await mkdtemp(join(tmpdir(), 'shr-source-'));
+    sources = [];
+    told = [];
+  });
+
+  afterEach(async () => {
+    for (const one of sources) one.stop();
+    await remote.remove();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  interface Changes {
+    readonly config?: Partial<GitSourceConfig>;
+    readonly limits?: Partial<RepositoryLimits>;
+    readonly environment?: Readonly<Record<string, string | undefined>>;
+    readonly protocols?: readonly string[];
+  }
+
+  function sourceOf({ config: changes, limits, environment, protocols = ['file'] }: Changes = {}): GitSource {
+    const config: GitSourceConfig = {
+      name: 'tenants',
+      url: `file://${remote.folder}`,
+      branch: 'main',
+      folders: [{ path: 'registrations', trusted: false }],
+      intervalMs: 3_600_000,
+      webhookSecrets: [],
+      ...changes,
+    };
+    const repository = new GitRepository({
+      ...{ config, folder, protocols, clock: systemClock },
+      environment: environment ?? { PATH: process.env['PATH'] },
+      ...(limits === undefined ? {} : { limits }),
+    });
+    let now = 0;
+    // Nobody waits between two fetches.
+    const clock = { after: systemClock.after, now: () => (now += 1_000_000) };
+    const say = (event: string, fields?: unknown) => void told.push({ event, fields });
+    const source = new GitSource({ config, repository, clock, log: () => ({ info: say, warn: say }) });
+    sources.push(source);
+    return source;
+  }
+
+  const textsOf = async (source: GitSource) =>
+    Object.fromEntries(
+      await Promise.all(
+        source.files.map(async ({ file }) => [
+          file.replace('git:tenants/', ''),
+          await source.read(file).catch((error: Error) => error.message),
+        ]),
+      ),
+    );
+
+  it('are those directly in the folder, at the last commit of the branch', async () => {
+    await remote.write({
+      'registrations/acme.yaml': 'one',
+      'registrations/deeper/other.yaml': 'not here',
+      'registrations/README.md': 'no registration',
+      'acme.yaml': 'not here',
+    });
+    const sha = await remote.commit('Add acme with ghp_abcdefghijklmnopqrstuvwxyz0123456789');
+    const source = sourceOf();
+    await source.wake();
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+    expect(source.state.problem).to.equal(null);
+    expect(source.state.commit).to.deep.equal({
+      sha,
+      authoredAtMs: Date.parse('2026-11-29T10:00:00Z'),
+      subject: 'Add acme with [secret]',
+    });
+  });
+
+  it('are fetched without what was there before', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'first' });
+    const first = await remote.commit('first');
+    await remote.write({ 'registrations/acme.yaml': 'second' });
+    await remote.commit('second');
+    const source = sourceOf();
+    await source.wake();
+    const repository = new GitRepository({
+      config: source.config,
+      ...{ folder, clock: systemClock, environment: { PATH: process.env['PATH'] } },
+    });
+    expect(await repository.list(first, ['registrations/']).catch(() => 'not there')).to.equal('not there');
+  });
+
+  it('are never links, submodules, kept in LFS, too large or not text; the others count', async () => {
+    await remote.write({
+      'registrations/good.yaml': 'good',
+      'registrations/large.yaml': 'x'.repeat(300 * 1024),
+      'registrations/binary.yaml': Buffer.from([0xff, 0xfe, 0x00]),
+      'registrations/lfs.yaml': 'version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n',
+    });
+    await remote.link('registrations/link.yaml', '/etc/passwd');
+    const sha = await remote.commit('first');
+    await remote.git('update-index', '--add', '--cacheinfo', `160000,${sha},registrations/module.yaml`);
+    await remote.git('commit', '--quiet', '--message', 'a submodule');
+    const source = sourceOf();
+    await source.wake();
+    expect(await textsOf(source)).to.deep.equal({
+      'registrations/good.yaml': 'good',
+      'registrations/large.yaml': 'it has 307200 bytes, and 262144 is the limit',
+      'registrations/binary.yaml': 'it is not text in UTF-8',
+      'registrations/lfs.yaml': 'it is kept in Git LFS',
+      'registrations/link.yaml': 'it is a link, not a file',
+      'registrations/module.yaml': 'it is a submodule, not a file',
+    });
+    expect(await readdir(join(folder, 'repository'))).to.not.include('registrations');
+  });
+
+  it('belong to the tenant of their folder, as dispatcher.yaml says', async () => {
+    await remote.write({
+      'teams/acme/acme.yaml': '1',
+      'teams/globex/acme.yaml': '2',
+      'teams/globex/deep/er.yaml': 'not here',
+      'shared/other.yaml': '3',
+    });
+    await remote.commit('first');
+    const source = sourceOf({
+      config: {
+        folders: [
+          { path: 'teams/*', trusted: false },
+          { path: 'shared', tenants: ['initech'], trusted: true },
+        ],
+      },
+    });
+    await source.wake();
+    expect(source.files.map(({ file, tenants, trusted }) => [file, tenants, trusted])).to.have.deep.members([
+      ['git:tenants/shared/other.yaml', ['initech'], true],
+      ['git:tenants/teams/acme/acme.yaml', ['acme'], false],
+      ['git:tenants/teams/globex/acme.yaml', ['globex'], false],
+    ]);
+  });
+
+  it('stay as they were while the host is away, over a restart too, and it is said', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    const sha = await remote.commit('first');
+    const source = sourceOf();
+    await source.wake();
+    await rename(remote.folder, `${remote.folder}-away`);
+    await source.wake();
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+    expect(source.state.problem?.message).to.match(
+      /cannot be read: fatal: .*; what it said at commit [0-9a-f]{12} is in force/,
+    );
+    source.stop();
+    const again = sourceOf();
+    await again.open();
+    expect(again.isKnown).to.equal(true);
+    expect(again.state.commit?.sha).to.equal(sha);
+    expect(await textsOf(again)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+    await again.wake();
+    expect(again.state.problem).to.not.equal(null);
+    await again.wake();
+    await again.wake();
+    await rename(`${remote.folder}-away`, remote.folder);
+    await remote.write({ 'registrations/acme.yaml': 'two' });
+    await remote.commit('second');
+    await again.wake();
+    expect(again.state.problem).to.equal(null);
+    expect(await textsOf(again)).to.deep.equal({ 'registrations/acme.yaml': 'two' });
+  });
+
+  it('are those of a branch that was rewritten, too, and it is said', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    const first = await remote.commit('first');
+    const source = sourceOf();
+    await source.wake();
+    await remote.write({ 'registrations/acme.yaml': 'two' });
+    await remote.commit('second');
+    await source.wake();
+    expect(JSON.stringify(told.at(-1))).to.not.include('rewritten');
+    const second = source.state.commit?.sha;
+    await remote.git('reset', '--hard', '--quiet', first);
+    await remote.write({ 'registrations/acme.yaml': 'three' });
+    await remote.commit('third');
+    await source.wake();
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'three' });
+    expect(source.state.problem).to.equal(null);
+    expect(told.at(-1)).to.have.property('event', 'source-read');
+    expect(told.at(-1)?.fields).to.have.property('reason', `it does not follow ${second}: the branch was rewritten`);
+  });
+
+  it('are not gone with a folder that a commit has lost', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    await remote.commit('first');
+    const source = sourceOf();
+    await source.wake();
+    await remote.write({ 'registrations/acme.yaml': undefined, 'elsewhere.yaml': '1' });
+    const lost = await remote.commit('second');
+    await source.wake();
+    expect(source.state.problem?.message).to.include(`commit ${lost.slice(0, 12)} has no folder registrations`);
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+  });
+
+  it('are not fetched beyond the bound of their size, and those before stay', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    await remote.commit('first');
+    const source = sourceOf({ limits: { maxPackBytes: 1024 * 1024 } });
+    await source.wake();
+    const { randomBytes } = await import('node:crypto');
+    await remote.write({ 'registrations/acme.yaml': 'two', large: randomBytes(4 * 1024 * 1024) });
+    await remote.commit('second');
+    await source.wake();
+    expect(source.state.problem?.message).to.include('it is larger than a repository of registrations may be');
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+    await remote.git('rm', '--quiet', 'large');
+    await remote.commit('third');
+    await source.wake();
+    expect(source.state.problem).to.equal(null);
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'two' });
+  });
+
+  it('are not waited for longer than the bound of time, and nothing that git started goes on', async () => {
+    const mark = join(folder, 'went-on');
+    await fakeGit(`sleep 5 && touch '${mark}' & wait`);
+    const source = sourceOf({
+      environment: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` },
+      limits: { readMs: 300 },
+    });
+    await source.wake();
+    expect(source.state.problem?.message).to.include('git took longer than');
+    await new Promise((resolve) => setTimeout(resolve, 5_500));
+    expect(await readdir(folder)).to.not.include('went-on');
+  });
+
+  it('are fetched with a token that no other user of the machine can see', async () => {
+    const seen = join(folder, 'seen');
+    await fakeGit(`{ echo "ARGV $*"; env; } >> '${seen}'; exit 1`);
+    const token = new Secret('a-token-that-is-secret');
+    const source = sourceOf({
+      config: { url: 'https://git.example.com/acme/runners.git', credentials: { kind: 'token', user: 'x', token } },
+      environment: {
+        PATH: `${join(folder, 'bin')}:${process.env['PATH']}`,
+        GIT_SSH: 'evil',
+        GIT_CONFIG_PARAMETERS: "'a=b'",
+      },
+    });
+    // The first thing that it does is to make the repository, which fails: with one there, it fetches.
+    await mkdir(join(folder, 'repository'), { recursive: true });
+    await writeFile(join(folder, 'repository', 'HEAD'), 'x');
+    await source.wake();
+    const text = await readFile(seen, 'utf8');
+    const argv = text.split('\n').filter((line) => line.startsWith('ARGV'));
+    expect(argv.join('\n')).to.include('fetch').and.not.include('a-token-that-is-secret');
+    const basic = Buffer.from('x:a-token-that-is-secret').toString('base64');
+    expect(argv.join('\n')).to.not.include(basic);
+    expect(text).to.include(`GIT_CONFIG_VALUE_0=Authorization: Basic ${basic}`);
+    expect(text).to.include('GIT_CONFIG_KEY_0=http.https://git.example.com/.extraHeader');
+    expect(text).to.not.include('evil').and.not.include('GIT_CONFIG_PARAMETERS');
+  });
+
+  it('are not read by another protocol than https and ssh', async () => {
+    await remote.commit('first');
+    const source = sourceOf({ protocols: ['https', 'ssh'] });
+    await source.wake();
+    expect(source.state.problem?.message).to.include("transport 'file' not allowed");
+  });
+
+  it('are fetched at most every two seconds, however many pushes there are', async () => {
+    const clock = new VirtualClock(1_000_000);
+    const fetches: number[] = [];
+    const commit = { sha: 'a'.repeat(40), authoredAtMs: 0, subject: '' };
+    const { config } = sourceOf();
+    const source = new GitSource({
+      ...{ config, clock, log: () => ({ info: () => {}, warn: () => {} }) },
+      repository: {
+        fetch: async () => {
+          fetches.push(clock.now());
+          return commit;
+        },
+        last: async () => undefined,
+        follows: async () => undefined,
+        list: async () => [],
+        blobs: async () => new Map(),
+      },
+    });
+    for (let push = 0; push < 50; push += 1) {
+      void source.wake();
+      await clock.advance(100);
+    }
+    expect(fetches).to.have.length(3);
+    source.stop();
+  });
+
+  async function fakeGit(script: string): Promise<void> {
+    await mkdir(join(folder, 'bin'), { recursive: true });
+    await writeFile(join(folder, 'bin', 'git'), `#!/bin/sh\n${script}\n`);
+    await chmod(join(folder, 'bin', 'git'), 0o755);
+  }
+});
