@@ -1,9 +1,10 @@
 /** What is printed at the end of the job's own log: what its runner asked for, used, and waited for. Pure. */
 import { coresInWords } from '../../providers/shape-words.ts';
-import { MINUTE, SECOND } from '../../time/units.ts';
+import { SECOND } from '../../time/units.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import { estimatedCost, moneyWords } from '../model/price.ts';
 import type { Price } from '../model/registration.ts';
 import type { CompletedForm } from './form.ts';
 
@@ -83,18 +84,12 @@ function costLine(
   { createdAtMs }: Reported['runner'],
   nowMs: number,
 ): string | undefined {
-  if (price === undefined || wish?.cpu === undefined || wish.memoryGiB === undefined) return undefined;
   const ranMs = Math.max(0, nowMs - createdAtMs);
-  const hours = ranMs / (60 * MINUTE);
-  const cost = hours * (wish.cpu * price.perCoreHour + wish.memoryGiB * price.perGiBHour);
+  const cost = estimatedCost(price, wish, ranMs);
+  if (cost === undefined || price === undefined || wish?.cpu === undefined) return undefined;
   const lasted = formatDuration(Math.round(ranMs / SECOND) * SECOND);
   const size = `${coresInWords(wish.cpu)} and ${wish.memoryGiB} GiB for ${lasted}`;
-  return `cost: about ${inMoney(cost)} ${price.currency}, an estimate (${size})`;
-}
-
-/** Two digits that count, and cents where there are whole ones. */
-function inMoney(amount: number): string {
-  return amount >= 0.1 || amount === 0 ? amount.toFixed(2) : String(Number(amount.toPrecision(2)));
+  return `cost: about ${moneyWords(cost)} ${price.currency}, an estimate (${size})`;
 }
 
 function outOfMemoryLine({ memoryPeakBytes, memoryLimitBytes, oomKills }: CompletedForm): string | undefined {

@@ -85,6 +85,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./lanes.ts'),
   },
   {
+    name: 'observe',
+    summary: 'show what a registration that only observes would have run, waited and cost',
+    load: () => import('./observe.ts'),
+  },
+  {
     name: 'pause',
     summary: 'launch nothing for a registration, or for all; jobs are taken in and wait',
     load: () => import('./pause.ts'),

@@ -135,6 +135,7 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     );
     const found: Found = {
       fits: providers,
+      observes: matched?.observe === true,
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
       presets: presetsOf(matched, labels),
       unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
@@ -180,6 +181,8 @@ interface Found {
   /** That the labels name. */
   readonly presets: readonly UsedPreset[];
   readonly fits: ReadonlyMap<string, BackendFit>;
+  /** The registration only observes. */
+  readonly observes: boolean;
   readonly granted: GrantedBy | undefined;
   /** What to do, if no registration claims the repository. */
   readonly unclaimed: string | undefined;
@@ -212,6 +215,7 @@ function describe(admission: Admission, found: Found): unknown {
     lane: { ...lane, scope: scopePath(lane.scope) },
     backends: answers(lane, found),
     ...(found.presets.length === 0 ? {} : { presets: found.presets }),
+    ...(found.observes ? { observes: true } : {}),
     ...(granted === undefined ? {} : { granted }),
   };
 }
@@ -238,7 +242,10 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
       const { lane } = admission;
       const lines = found.granted?.lines.map(({ field, place }) => `${field} (${place})`).join(', ');
       printFields(terminal, [
-        ['outcome', 'a runner'],
+        [
+          'outcome',
+          found.observes ? 'a runner, if the registration did not only observe: none is launched' : 'a runner',
+        ],
         ['registration', lane.registration],
         ...rowOf('tenant', found.granted?.tenant),
         ...rowOf('granted by', lines),

@@ -83,7 +83,7 @@ function printRegistrations(terminal: Terminal, registrations: readonly Registra
     { title: 'registration', value: (one) => one.name },
     { title: 'claim', value: (one) => one.claim },
     { title: 'backends', value: (one) => one.backends.map(({ name }) => name).join(', ') },
-    { title: 'runners', value: (one) => `${one.liveRunners}/${one.maxRunners}`, align: 'right' },
+    { title: 'runners', value: runnersText, align: 'right' },
     { title: 'poll', value: (one) => pollText(one, nowMs) },
     { title: 'problems', value: (one) => problemsText(one.problems) },
   ]);
@@ -130,6 +130,10 @@ function printPublicAddress(terminal: Terminal, address: PublicAddressView | nul
   terminal.out(`\n${address.amiss ? 'problem' : 'note'} listen.public.url: ${printable(address.message)}\n`);
 }
 
+function runnersText({ liveRunners, maxRunners, observes }: RegistrationView): string {
+  return `${observes ? 'observes, ' : ''}${liveRunners}/${maxRunners}`;
+}
+
 function pollText({ poll }: RegistrationView, nowMs: number): string {
   const how = poll.intervalSeconds === null ? 'off' : `every ${formatDuration(poll.intervalSeconds * SECOND)}`;
   return poll.lastAt === null ? how : `${how}, last ${age(poll.lastAt, nowMs)} ago`;
@@ -155,6 +159,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
       ['labels', registration.labels.join(', ')],
       ['runner group', registration.runnerGroup],
       ['priority', String(registration.priority)],
+      ['observes', registration.observes ? 'yes: nothing is launched (`shr observe` reports)' : null],
       ['runners', `${registration.liveRunners} of ${registration.maxRunners}`],
       ['poll', pollText(registration, nowMs)],
       ['repositories', poll.repositories === null ? null : String(poll.repositories)],

@@ -113,6 +113,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
       maxLaunchesPerMinute: reading.section(['maxLaunchesPerMinute'], form.maxLaunchesPerMinute),
     }),
     ...(await readMaintenance(reading)),
+    ...(reading.section(['observe'], form.observe) === true ? { observe: true as const } : {}),
   };
   if (claim === undefined) return { registration: undefined, claims: undefined };
   const granted = grant === undefined ? {} : { grant };

@@ -330,6 +330,10 @@ export const registrationFile = strict({
     .optional()
     .describe('Default: every 5m beside a webhook, every 30s without one.'),
   maxLaunchesPerMinute: launchesPerMinute.optional().describe('Default: no limit of its own.'),
+  observe: z
+    .boolean()
+    .optional()
+    .describe('Reports what would run, and launches nothing: jobs are left to other runners. Default: false.'),
   maintenance: z
     .array(
       strict({

@@ -32,6 +32,22 @@ const lane = z
   .optional();
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 
+/** How far back a report goes: jobs are kept for `retention`. */
+const MAX_REPORT_MS = 90 * DAY;
+export const observedQuery = z.strictObject({
+  since: z
+    .string()
+    .max(32)
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms !== undefined && ms >= MINUTE && ms <= MAX_REPORT_MS) return ms;
+      context.addIssue('a duration of 1m to 90d');
+      return z.NEVER;
+    })
+    .default(7 * DAY),
+  limit,
+  cursor,
+});
 export const registrationsQuery = z.strictObject({ registration, limit, cursor });
 export const lanesQuery = z.strictObject({ registration, waiting: flag.default(false), limit, cursor });
 export const jobsQuery = z.strictObject({

@@ -8,6 +8,7 @@ import type { AdminSources } from './admin-sources.ts';
 import { AuditTrail } from './audit-trail.ts';
 import type { Answered, Asked, Endpoint, EndpointScope } from './endpoint.ts';
 import { jobEndpoints } from './job-endpoints.ts';
+import { observedEndpoints } from './observed-endpoints.ts';
 import { asFarAs } from './oidc/rights.ts';
 import { sessionEndpoints } from './oidc/session-endpoints.ts';
 import { withDocument } from './openapi.ts';
@@ -20,6 +21,7 @@ import { isAtLeast, type Viewer } from './viewer.ts';
 export function adminEndpoints(sources: AdminSources): readonly Endpoint[] {
   return withDocument([
     ...registrationEndpoints(sources),
+    ...observedEndpoints(sources),
     ...jobEndpoints(sources),
     ...runnerEndpoints(sources),
     ...accessEndpoints(sources),

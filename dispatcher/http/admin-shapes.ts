@@ -18,7 +18,7 @@ export const runnerStateSchema = z.enum([
   'gone',
 ]);
 export const jobStatusSchema = z.enum(['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed']);
-export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-ours', 'expired']);
+export const admissionStateSchema = z.enum(['pending', 'lane', 'observed', 'refused', 'not-ours', 'expired']);
 
 /** `removed`: the registration is not in the configuration. `set-aside`: its configuration has problems. */
 const absenceSchema = z.enum(['removed', 'set-aside']);
@@ -121,6 +121,8 @@ const registrationViewSchema = z.object({
   labels: z.array(z.string()),
   runnerGroup: z.string(),
   priority: z.number(),
+  /** It launches nothing. A dispatcher of an earlier version answers without it. */
+  observes: z.boolean().default(false),
   maxRunners: count,
   liveRunners: count,
   poll: z.object({
@@ -325,6 +327,78 @@ export const backendResetSchema = z.object({
   /** What was closed. */
   reset: z.array(closureViewSchema),
 });
+const waitsSchema = z.object({
+  /** Of so many jobs; the times are null where it is none. */
+  known: count,
+  medianSeconds: z.number().nullable(),
+  p95Seconds: z.number().nullable(),
+  longestSeconds: z.number().nullable(),
+});
+const observedJobSchema = z.object({
+  key: z.string(),
+  repository: z.string(),
+  workflow: z.string().nullable(),
+  name: z.string(),
+  url: z.string().nullable(),
+  labels: z.array(z.string()),
+  /** `never-ran`: it ended without a runner, as a cancelled or skipped one does. */
+  state: z.enum(['waits', 'runs', 'ran', 'never-ran']),
+  conclusion: z.string().nullable(),
+  would: z.object({
+    /** Null: it would wait still, or it never ran. */
+    backend: z.string().nullable(),
+    /** What it asks for: null where nothing asks for a size, and the service's own applies. */
+    cpu: z.number().nullable(),
+    memoryGiB: z.number().nullable(),
+    image: z.string().nullable(),
+    waitSeconds: z.number().nullable(),
+    /** Null: it has not ended, or the price or the size is not known. */
+    cost: z.object({ amount: z.number(), currency: z.string() }).nullable(),
+  }),
+  /** By GitHub's own times and names. */
+  really: z.object({
+    queuedAt: time,
+    startedAt: time,
+    completedAt: time,
+    waitSeconds: z.number().nullable(),
+    runSeconds: z.number().nullable(),
+    runner: z.string().nullable(),
+    runnerGroup: z.string().nullable(),
+  }),
+});
+export const observedSchema = z.object({
+  registration: z.string(),
+  /** Whether it only observes now; jobs of a time when it did are told all the same. */
+  observes: z.boolean(),
+  since: z.string(),
+  /** What the times that it would have waited mean. */
+  model: z.string(),
+  total: z.object({
+    jobs: count,
+    /** There are older ones in that time: the report is of the newest. */
+    cut: z.boolean(),
+    waits: count,
+    runs: count,
+    ran: count,
+    neverRan: count,
+    mostAtOnce: count,
+    wouldWait: waitsSchema,
+    reallyWaited: waitsSchema,
+    costs: z.array(z.object({ amount: z.number(), currency: z.string() })),
+    /** Jobs that ran, and whose cost is not known. */
+    costUnknown: count,
+    backends: z.array(z.object({ name: z.string(), jobs: count })),
+    /** Null: GitHub does not say. At most 20, the rest together as `others`. */
+    takenBy: z.array(z.object({ runnerGroup: z.string().nullable(), jobs: count })),
+  }),
+  /** Jobs that would have been refused, by code, and the key of the latest: of the 1,000 that were refused last. */
+  refused: z.array(z.object({ code: z.string(), jobs: count, latest: z.string() })),
+  jobs: z.array(observedJobSchema),
+  more: z.boolean(),
+  next,
+  unreadable: z.array(z.object({ key: z.string(), registration: z.string().nullable(), fault: z.string() })),
+});
+export type ObservedView = z.infer<typeof observedSchema>;
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),

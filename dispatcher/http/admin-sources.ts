@@ -21,6 +21,7 @@ export interface AdminSources extends SightSources {
     | 'lanesInUse'
     | 'laneCounts'
     | 'jobs'
+    | 'observedJobs'
     | 'job'
     | 'jobsWithId'
     | 'jobsOfRun'

@@ -88,6 +88,7 @@ export function registrationView({
     labels: [...registration.labels],
     runnerGroup: registration.runnerGroup,
     priority: registration.priority,
+    observes: registration.observe === true,
     maxRunners: registration.maxRunners,
     liveRunners: [...live.values()].reduce((sum, count) => sum + count, 0),
     poll: {
@@ -330,7 +331,7 @@ function claimText(claim: Claim): string {
   }
 }
 
-function iso(atMs: number | null): string | null {
+export function iso(atMs: number | null): string | null {
   return atMs === null ? null : new Date(atMs).toISOString();
 }
 

@@ -35,6 +35,8 @@ export interface JobFact extends JobIdentity {
   readonly runnerId: number | null;
   /** Null and empty are equivalent: null. */
   readonly runnerName: string | null;
+  /** The name of its runner group, for display. Absent: the source does not say. */
+  readonly runnerGroup?: string | null;
   readonly createdAtMs: number | null;
   readonly startedAtMs: number | null;
   readonly completedAtMs: number | null;

@@ -66,6 +66,11 @@ export class Shown {
     return this.#fields[field] === '' ? null : this.#whole(field, MAX_RUNNER_NAME_LENGTH);
   }
 
+  /** Likewise. */
+  groupName(field: string): string | null {
+    return this.#fields[field] === '' ? null : this.name(field);
+  }
+
   /** A job that ends without a runner has 0 here. */
   runnerId(field: string): number | null {
     return this.#fields[field] === 0 ? null : this.count(field);

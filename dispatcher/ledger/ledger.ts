@@ -11,8 +11,11 @@ import type { Failure } from '../failures/failure.ts';
 import type { Delivery, FactSource, JobFact, JobIdentity, JobStatus, RunOrigin, Visibility } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 
-/** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
-export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expired';
+/**
+ * `expired`: queued for longer than GitHub keeps a job in its queue (24 h). `observed`: it would belong to its lane, and its
+ * registration only observes.
+ */
+export type AdmissionState = 'pending' | 'lane' | 'observed' | 'refused' | 'not-ours' | 'expired';
 
 /** `unserved`: GitHub does not assign it to any matching runner. `unseen`: GitHub answers 404 for it. */
 export type JobHold = 'unserved' | 'unseen';
@@ -46,6 +49,8 @@ export interface JobRow {
   readonly conclusion: string | null;
   readonly runnerId: number | null;
   readonly runnerName: string | null;
+  /** The name of the runner's group, for display. */
+  readonly runnerGroup: string | null;
   readonly createdAtMs: number | null;
   readonly startedAtMs: number | null;
   readonly completedAtMs: number | null;
@@ -208,6 +213,7 @@ export interface JobSettlement {
   readonly admission?: {
     readonly state: AdmissionState;
     readonly registration: string | null;
+    /** Of `lane` and `observed`, and of no other. */
     readonly lane: LaneSpec | null;
     readonly reasonCode: string | null;
     readonly reason: string | null;
@@ -388,6 +394,16 @@ export interface FactLedger {
   recordFacts(facts: readonly JobFact[], unreadable?: OnUnreadable): Promise<number>;
 }
 
+/** What a registration that only observes has seen. */
+export interface ObservedJobs {
+  /** Newest first, at most 2,000. What only another tenant's webhook has told is left out. */
+  readonly jobs: readonly JobRow[];
+  /** There are older ones in that time. */
+  readonly more: boolean;
+  /** Of the jobs, by key. */
+  readonly lanes: ReadonlyMap<string, LaneSpec>;
+}
+
 /** Jobs: what facts made of them, and what was decided. */
 export interface JobLedger {
   /** Jobs whose facts changed since they were last settled, oldest change first. */
@@ -431,6 +447,13 @@ export interface JobLedger {
    * in turn, oldest first.
    */
   staleJobs(beforeMs: number, limit: number): Promise<readonly JobOf[]>;
+  /**
+   * Observed jobs that are open, have been so since a time from `sinceMs` to `beforeMs`, and were not read since, for a GET of
+   * each: one of each registration in turn. Other runners take them, and their end may not be told.
+   */
+  staleObservedJobs(sinceMs: number, beforeMs: number, limit: number): Promise<readonly JobOf[]>;
+  /** The observed jobs of a registration that were first seen since then. */
+  observedJobs(registration: string, sinceMs: number, unreadable: OnUnreadable): Promise<ObservedJobs>;
   /** Disputed jobs, for a GET of each: one of each registration in turn. */
   disputedJobs(limit: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /**

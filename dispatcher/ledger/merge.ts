@@ -189,6 +189,7 @@ function unknownsFilled(row: JobRow, fact: JobFact, areStrangers: AreStrangers):
     conclusion: row.conclusion ?? fact.conclusion,
     runnerId: row.runnerId ?? runner.runnerId,
     runnerName: row.runnerName ?? runner.runnerName,
+    runnerGroup: row.runnerGroup ?? runner.runnerGroup,
     startedAtMs: row.startedAtMs ?? fact.startedAtMs,
     completedAtMs: row.completedAtMs ?? fact.completedAtMs,
   };
@@ -221,8 +222,13 @@ function compatible<T>(known: T | null, told: T | null): boolean {
 }
 
 /** GitHub sends `runner_id: 0, runner_name: ""` for a job that never had a runner. */
-function runnerOf(fact: JobFact): Pick<JobRow, 'runnerId' | 'runnerName'> {
-  return { runnerId: fact.runnerId || null, runnerName: fact.runnerName?.toWellFormed() || null };
+function runnerOf(fact: JobFact): Pick<JobRow, 'runnerId' | 'runnerName' | 'runnerGroup'> {
+  const runnerName = fact.runnerName?.toWellFormed() || null;
+  return {
+    runnerId: fact.runnerId || null,
+    runnerName,
+    runnerGroup: runnerName === null ? null : (fact.runnerGroup ?? null),
+  };
 }
 
 function firstRow(fact: JobFact, areStrangers: AreStrangers): JobRow {

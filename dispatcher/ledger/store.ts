@@ -73,6 +73,10 @@ export function ledgerOn(store: Store): Ledger {
       store.write((context) => settlement.unsettleJobsOf(context, { registrations, places, sinceMs })),
     unsettleOpenJobs: (sinceMs) => store.write((context) => settlement.unsettleOpenJobs(context, sinceMs)),
     staleJobs: (beforeMs, limit) => store.read((context) => jobChecks.staleJobs(context, beforeMs, limit)),
+    staleObservedJobs: (sinceMs, beforeMs, limit) =>
+      store.read((context) => jobChecks.staleObservedJobs(context, sinceMs, beforeMs, limit)),
+    observedJobs: (registration, sinceMs, unreadable) =>
+      store.read((context) => jobChecks.observedJobs(context, registration, sinceMs, unreadable)),
     disputedJobs: (limit, unreadable) => store.read((context) => jobChecks.disputedJobs(context, limit, unreadable)),
     unconfirmedJobs: (limit, unreadable) =>
       store.read((context) => jobChecks.unconfirmedJobs(context, limit, unreadable)),

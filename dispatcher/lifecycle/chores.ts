@@ -1,6 +1,6 @@
 /** Runs once a minute: retries failed reads, expires jobs, and deletes what is no longer needed. */
 import type { Clock } from '../../time/clock.ts';
-import { MINUTE } from '../../time/units.ts';
+import { DAY, MINUTE } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
@@ -21,6 +21,10 @@ const MAX_UNCONFIRMED = 100;
 /** The GETs must leave most of GitHub's budget to the launches. */
 const MAX_RECHECKS = 100;
 const MAX_EXPIRED = 1000;
+/** Of those that other runners take: nothing waits for the answer. */
+const MAX_OBSERVED = 50;
+/** GitHub ends a job of a self-hosted runner after five days. */
+const OBSERVED_MS = 6 * DAY;
 
 /** Of a row that cannot be read the settling of jobs tells. */
 const leaveOut = (): void => {};
@@ -30,7 +34,7 @@ export interface ChoresOptions {
   readonly ledger: Pick<
     Ledger,
     | ('deleteEmptyLanes' | 'disputedJobs' | 'expireJobs' | 'registrationsWithRunners')
-    | ('staleJobs' | 'unconfirmedJobs' | 'verifyStorage')
+    | ('staleJobs' | 'staleObservedJobs' | 'unconfirmedJobs' | 'verifyStorage')
   >;
   readonly board: Board;
   readonly backends: Backends;
@@ -68,6 +72,8 @@ export class Chores {
     for (const { key, registration } of await ledger.staleJobs(now - RECHECK_MS, MAX_RECHECKS)) {
       verifier.ask(key, registration);
     }
+    const observed = await ledger.staleObservedJobs(now - OBSERVED_MS, now - RECHECK_MS, MAX_OBSERVED);
+    for (const { key, registration } of observed) verifier.ask(key, registration);
     visibilities.resume();
     runOrigins.resume();
     await ledger.deleteEmptyLanes();

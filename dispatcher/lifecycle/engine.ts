@@ -298,13 +298,14 @@ class LoopingEngine implements Engine {
       const isNew = !this.#schedule.has(name);
       const hashes = backendHashes(tenant.registration);
       const unlisted = this.#backends.reconfigure(name, hashes, closedBackends(tenant));
-      if (isNew || unlisted) this.#schedule.add(name);
+      if (isNew || unlisted || this.#sweeps.wasSpared(name)) this.#schedule.add(name);
       this.#holds.forget(name);
       this.#reconfigured.add(name);
     }
     for (const name of gone) {
       this.#backends.reconfigure(name, undefined, new Map());
       this.#schedule.remove(name);
+      this.#sweeps.forget(name);
       this.#troubles.forget(name);
       this.#holds.forget(name);
       this.#reconfigured.add(name);

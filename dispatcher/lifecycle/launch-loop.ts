@@ -262,7 +262,8 @@ export class LaunchLoop {
   /** Undefined: it launches nothing now. Its lanes may still be those of the registration as it was. */
   #tenant(registration: string): Tenant | undefined {
     const tenant = this.#options.tenants.get(registration);
-    return tenant?.leaving !== undefined || this.#options.isReadmitting(registration) ? undefined : tenant;
+    if (tenant?.leaving !== undefined || tenant?.registration.observe === true) return undefined;
+    return this.#options.isReadmitting(registration) ? undefined : tenant;
   }
 
   /** Of the lane's jobs the one that may have a runner now. Undefined: the lane is blocked, or rests. */

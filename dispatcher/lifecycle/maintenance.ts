@@ -1,4 +1,4 @@
-/** Which registrations are paused, or in a maintenance window: their jobs are taken in, and launches wait for the end. */
+/** Which registrations are paused, in a maintenance window, or only observe: nothing is launched for their jobs. */
 import type { Clock } from '../../time/clock.ts';
 import { RecurringWindows } from '../../time/recurring-window.ts';
 import { type Pauses, pauseWords } from './pauses.ts';
@@ -23,9 +23,9 @@ export class Maintenance {
     this.#tenants = tenants;
   }
 
-  /** An operator's pause keeps what waits for a job from it, too; a window does not. */
+  /** An operator's pause keeps what waits for a job from it, too, as observing does; a window does not. */
   isPaused(registration: string): boolean {
-    return this.#pauses?.of(registration) !== undefined;
+    return this.#observes(registration) || this.#pauses?.of(registration) !== undefined;
   }
 
   /** When the last of the windows that are open now ends; undefined: none is. A pause has no end that is known. */
@@ -52,8 +52,13 @@ export class Maintenance {
   async reason(registration: string): Promise<string | undefined> {
     const pause = this.#pauses?.of(registration);
     if (pause !== undefined) return pauseWords(pause);
+    if (this.#observes(registration)) return `${OBSERVED_WORDS}: no runner is launched`;
     const untilMs = await this.untilMs(registration);
     return untilMs === undefined ? undefined : maintenanceWords(untilMs);
+  }
+
+  #observes(registration: string): boolean {
+    return this.#tenants.get(registration)?.registration.observe === true;
   }
 
   nextMs(): number | undefined {
@@ -62,6 +67,8 @@ export class Maintenance {
     return this.#ends.size === 0 ? undefined : Math.min(...this.#ends.values());
   }
 }
+
+export const OBSERVED_WORDS = 'its registration only observes (`observe: true`)';
 
 /** With the date: a window may end tomorrow. */
 export function maintenanceWords(untilMs: number): string {

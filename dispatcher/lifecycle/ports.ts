@@ -11,7 +11,11 @@ import { lineOf, type Registration } from '../model/registration.ts';
 
 /** What the engine tells the metrics. Labels are registrations, backends and kinds: never job or runner names. */
 export interface LifecycleMetrics {
-  jobAdmitted(registration: string | null, outcome: 'lane' | 'refused' | 'not-ours', code: string | null): void;
+  jobAdmitted(
+    registration: string | null,
+    outcome: 'lane' | 'observed' | 'refused' | 'not-ours',
+    code: string | null,
+  ): void;
   /** From the job's first `queued` to `in_progress` on one of our runners. */
   queueToStart(registration: string, backend: string, ms: number): void;
   launched(registration: string, backend: string, ms: number): void;

@@ -21,6 +21,7 @@ import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { JobWord } from './machine/event.ts';
+import { OBSERVED_WORDS } from './maintenance.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { reachOf } from './reach.ts';
 import type { Resting } from './resting.ts';
@@ -360,7 +361,8 @@ function settle(settler: Settler, job: JobRow, registration: string | null): Job
   // A new job waits for GitHub's answer; one that was decided on must not keep what its tenant may have lost.
   const awaits = open && (awaitsVisibility(settler, job, admission) || awaitsOrigin(settler, job, admission));
   if (awaits && job.admission === 'pending') return settled;
-  const fresh = tooOld(job, absent(settler, registration, admission) ?? decision(admission, backends), context.now());
+  const served = tooOld(job, absent(settler, registration, admission) ?? decision(admission, backends), context.now());
+  const fresh = observedInstead(settler, job, served);
   const { reasonCode, reason, cure } = job;
   const decided =
     reasonCode === 'time-limit' && fresh.reasonCode === null ? { ...fresh, reasonCode, reason, cure } : fresh;
@@ -461,6 +463,19 @@ function absent(
   };
 }
 
+/** What a registration that only observes would serve. A job that is on a runner of ours stays in its lane to its end. */
+function observedInstead({ dispatcherId, tenants }: Settler, job: JobRow, decided: Decision): Decision {
+  if (decided.state !== 'lane' || decided.registration === null) return decided;
+  if (tenants.get(decided.registration)?.registration.observe !== true) return decided;
+  if (job.runnerName?.startsWith(`${dispatcherId}-`) === true) return decided;
+  return {
+    ...decided,
+    state: 'observed',
+    reasonCode: 'observed',
+    reason: `${OBSERVED_WORDS}: the job is left to other runners`,
+  };
+}
+
 export const BACKEND_REFUSED = 'backend-refused';
 
 export function refusedByBackends(registration: string, refusals: readonly Failure[]): Decision {
@@ -483,6 +498,6 @@ function tooOld(job: JobRow, decided: Decision, nowMs: number): Decision {
   return { ...decided, ...expiredWords(queuedSinceMs), state: 'expired', lane: null };
 }
 
-function metricOutcome(state: AdmissionState): 'lane' | 'refused' | 'not-ours' {
-  return state === 'lane' || state === 'refused' ? state : 'not-ours';
+function metricOutcome(state: AdmissionState): 'lane' | 'observed' | 'refused' | 'not-ours' {
+  return state === 'lane' || state === 'observed' || state === 'refused' ? state : 'not-ours';
 }

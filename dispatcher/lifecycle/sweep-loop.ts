@@ -2,7 +2,7 @@
 import { defectFailure, placedWords } from '../failures/failure.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
-import type { EngineOptions } from './ports.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
 import {
   claimScopes,
   type GithubSweepOptions,
@@ -25,6 +25,8 @@ export interface SweepLoopOptions
 
 export class SweepLoop {
   readonly #options: SweepLoopOptions;
+  /** Registrations whose last turn asked nobody: they only observe, and have no runner. */
+  readonly #spared = new Set<string>();
   /** By registration. */
   readonly #sweeps = new Map<string, Promise<void>>();
 
@@ -35,6 +37,15 @@ export class SweepLoop {
   /** They never reject. */
   get underWay(): Iterable<Promise<void>> {
     return this.#sweeps.values();
+  }
+
+  /** Its backends have not been listed, since it only observed. */
+  wasSpared(registration: string): boolean {
+    return this.#spared.has(registration);
+  }
+
+  forget(registration: string): void {
+    this.#spared.delete(registration);
   }
 
   /** Starts the sweeps whose turn it is. */
@@ -48,7 +59,8 @@ export class SweepLoop {
     const tenant = tenants.get(name);
     let failures: readonly string[] = ['the sweep broke: see the log'];
     try {
-      if (tenant !== undefined) {
+      if (tenant !== undefined && (await this.#isSpared(tenant))) failures = [];
+      else if (tenant !== undefined) {
         const listed = await sweepInstances(this.#options, tenant);
         failures = listed.unlisted.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
@@ -68,5 +80,13 @@ export class SweepLoop {
       schedule.finish(name, failures);
       context.wake();
     }
+  }
+
+  /** Of one that only observes, what was launched before is swept to its end. */
+  async #isSpared({ registration: { name, observe } }: Tenant): Promise<boolean> {
+    const spared = observe === true && (await this.#options.ledger.scopesWithRunners(name)).length === 0;
+    if (spared) this.#spared.add(name);
+    else this.#spared.delete(name);
+    return spared;
   }
 }

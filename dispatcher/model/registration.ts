@@ -258,6 +258,8 @@ export interface Registration {
   readonly maintenance?: readonly RecurringWindow[];
   /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */
   readonly requireHook?: true;
+  /** Its jobs are matched, planned and reported; nothing is launched for them and nothing registered. Absent: they are served. */
+  readonly observe?: true;
   /** Containers that are started ahead of their jobs. Each pool has a shape of its own. */
   readonly standby?: readonly StandbyPool[];
 }

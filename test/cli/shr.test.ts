@@ -54,7 +54,7 @@ describe('shr', () => {
 
   for (const [call, words] of [
     [['jobs', '--status', 'foo'], /Allowed choices are queued, waiting, pending, requested, in_progress, completed\./],
-    [['jobs', '--admission', 'foo'], /Allowed choices are pending, lane, refused, not-ours, expired\./],
+    [['jobs', '--admission', 'foo'], /Allowed choices are pending, lane, observed, refused, not-ours, expired\./],
     [
       ['runners', '--state', 'busy,foo'],
       /'foo' is not a state\. Allowed are creating, parked, starting, online, busy, /,

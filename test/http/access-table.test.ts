@@ -44,6 +44,12 @@ const TABLE: readonly Row[] = [
     own: [['/api/backends/acme/main/reset', 200]],
     others: ['/api/backends/globex/main/reset'],
   },
+  {
+    route: 'GET /api/registrations/:registration/observed',
+    least: 'viewer',
+    own: [['/api/registrations/acme/observed', 200]],
+    others: ['/api/registrations/globex/observed', '/api/registrations/nowhere/observed'],
+  },
   { route: 'GET /api/jobs', least: 'viewer', own: [['/api/jobs', 200]], others: [], has: ['acme'], hasNot: OTHERS },
   {
     route: 'GET /api/jobs/:host/:id',

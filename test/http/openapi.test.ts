@@ -30,6 +30,7 @@ const REQUESTS: Readonly<Record<string, readonly string[]>> = {
   '/api/backends/:registration/reset': ['/api/backends/acme/reset'],
   '/api/backends/:registration/:backend/reset': ['/api/backends/acme/main/reset'],
   '/api/lanes': ['/api/lanes'],
+  '/api/registrations/:registration/observed': ['/api/registrations/acme/observed?since=1d'],
   '/api/jobs': ['/api/jobs', '/api/jobs?limit=1'],
   '/api/jobs/:host/:id': ['/api/jobs/github.com/1'],
   '/api/jobs/:host/:owner/:repository/:id': ['/api/jobs/github.com/acme/web/2'],

@@ -15,7 +15,7 @@ const STAGES: Readonly<Record<JobStatus, number>> = {
   completed: 2,
 };
 
-type Runner = { readonly id: number | null; readonly name: string | null };
+type Runner = { readonly id: number | null; readonly name: string | null; readonly group: string | null };
 
 interface Case {
   readonly row: JobRow;
@@ -79,6 +79,7 @@ export function rowAfter(row: JobRow | undefined, fact: JobFact): JobRow {
   const runner: Runner = {
     id: fact.runnerId === 0 ? null : fact.runnerId,
     name: fact.runnerName === '' ? null : (fact.runnerName?.toWellFormed() ?? null),
+    group: fact.runnerName === '' || fact.runnerName === null ? null : (fact.runnerGroup ?? null),
   };
   if (row === undefined) return firstRow(fact, runner);
   const seen: Case = {
@@ -118,6 +119,7 @@ function taken({ fact, row, runner }: Case): Partial<JobRow> {
     conclusion: fact.conclusion,
     runnerId: runner.id,
     runnerName: runner.name,
+    runnerGroup: runner.group,
     startedAtMs: fact.startedAtMs ?? row.startedAtMs,
     completedAtMs: fact.completedAtMs,
     statusObservedAtMs: fact.observedAtMs,
@@ -148,6 +150,7 @@ function filled(seen: Case): Partial<JobRow> {
     conclusion: row.conclusion ?? fact.conclusion,
     runnerId: row.runnerId ?? runner.id,
     runnerName: row.runnerName ?? runner.name,
+    runnerGroup: row.runnerGroup ?? runner.group,
     startedAtMs: row.startedAtMs ?? fact.startedAtMs,
     completedAtMs: row.completedAtMs ?? fact.completedAtMs,
   };
@@ -167,6 +170,7 @@ function firstRow(fact: JobFact, runner: Runner): JobRow {
     visibilityProven: isTold(fact),
     runnerId: runner.id,
     runnerName: runner.name,
+    runnerGroup: runner.group,
     firstSeenAtMs: observedAtMs,
     statusSinceMs: observedAtMs,
     statusObservedAtMs: observedAtMs,

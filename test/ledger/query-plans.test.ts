@@ -23,6 +23,7 @@ const LIVING = [
   'jobsOpen',
   'jobsUnconfirmed',
   'jobsUnconfirmedByRegistration',
+  'jobsObservedOpen',
   'jobsDisputed',
   'jobsHeldByLane',
   'jobsHeldByTime',
@@ -75,6 +76,12 @@ describe('the plans that SQLite makes', () => {
     ],
     ['open jobs of a registration', jobQueries.unsettleOpenJobsOf(builder, 'r', 9, 9), 'jobsOpen'],
     ['jobs to read again', jobCheckQueries.staleJobs(builder, 9, 9), 'jobsInDemandByAge'],
+    ['observed jobs to read again', jobCheckQueries.staleObservedJobs(builder, 1, 9, 9), 'jobsObservedOpen'],
+    [
+      'the observed jobs of a registration',
+      jobCheckQueries.observedJobs(builder, 9, 'r', 9),
+      'jobsObserved (registration=? AND firstSeenAtMs>?)',
+    ],
     ['jobs in doubt', jobCheckQueries.disputedJobs(builder, 9), 'jobsDisputed'],
     ['jobs that a stranger tells of', jobCheckQueries.unconfirmedJobs(builder, 9), 'jobsUnconfirmed'],
     [

@@ -53,6 +53,16 @@ function tampered(
   return { ...options, tenants };
 }
 
+/** Serves a registration that is to observe. */
+export const eager: EngineFactory = (options) => {
+  const { tenants } = tampered(options, {});
+  const serving = [...tenants].map(([name, { registration, ...tenant }]) => {
+    const { observe: _, ...served } = registration;
+    return [name, { ...tenant, registration: served }] as const;
+  });
+  return createEngine({ ...options, tenants: new Map(serving) });
+};
+
 /** Takes a container down as soon as it is seen running. */
 export const impatient: EngineFactory = (options) =>
   createEngine(

@@ -16,6 +16,7 @@ const HELP = `Runs the dispatcher in seeded, faulty worlds under a virtual clock
                         --fault F=S   … with fault F (see faults.ts) on the share S of its occasions; also with --seeds
                         --lose-ledger … starting anew with an empty ledger once; also with --seeds
                         --lose-power  … with a machine that loses its power now and then; also with --seeds
+                        --observe     … with a first tenant that only observes; also with --seeds
   npm run sim -- --help
 
 Exit code 0: every invariant held. 1: some did not; the last line says how to see one of them again.`;
@@ -59,6 +60,7 @@ async function main(): Promise<number> {
       fault: { type: 'string', multiple: true, default: [] },
       'lose-ledger': { type: 'boolean', default: false },
       'lose-power': { type: 'boolean', default: false },
+      observe: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -70,6 +72,7 @@ async function main(): Promise<number> {
     rates: Object.fromEntries(values.fault.map(readFault)),
     losesLedger: values['lose-ledger'],
     losesPower: values['lose-power'],
+    observes: values.observe,
   };
   if (values.seed !== undefined) {
     const crashAt = values['crash-at'];

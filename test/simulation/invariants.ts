@@ -24,6 +24,7 @@ export type Rule =
   | 'a job is given up only after proof'
   | 'GitHub is asked with measure'
   | 'a runner is looked at with measure'
+  | 'a registration that only observes calls no service'
   | 'a time limit is enforced and said'
   | 'no fact moves what its source cannot speak of'
   | 'a delivery that was answered is kept'
@@ -194,6 +195,12 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (calls.length !== MAX_ASKED + 1) return;
     const what = `${registration} asked for ${calls.length} runners within a minute of an outage`;
     this.violate('GitHub is asked with measure', what, [registration]);
+  }
+
+  /** A service is called at all. */
+  called({ name, observe }: Registration, backend: string, call: string): void {
+    if (observe !== true) return;
+    this.violate('a registration that only observes calls no service', `${call} at ${name}/${backend}`, [name]);
   }
 
   /** A service is called about one runner or instance. */

@@ -189,6 +189,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
             outages: backend.outages,
             unknownImage: UNKNOWN_IMAGE,
             lookedAt: (name) => invariants.lookedAt(name),
+            called: (call) => invariants.called(registration, backend.name, call),
           }),
         ]),
       ),

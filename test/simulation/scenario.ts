@@ -80,6 +80,8 @@ export interface ScenarioOverrides {
   readonly rates?: Partial<FaultRates>;
   readonly losesLedger?: boolean;
   readonly losesPower?: boolean;
+  /** The first tenant only observes, and other runners take all of its jobs. */
+  readonly observes?: boolean;
 }
 
 export function drawScenario(seed: number, streams: Streams, overrides: ScenarioOverrides = {}): Scenario {
@@ -99,7 +101,7 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
   const faultless = overrides.calm === true || seed % 10 === 0;
   const tenants = Array.from({ length: tenantCount }, (_, index) =>
     drawTenant(index, Math.max(1, Math.floor(jobCount / tenantCount)), spanMs, faultless, streams),
-  );
+  ).map((tenant, index) => (overrides.observes === true && index === 0 ? observing(tenant) : tenant));
   const troubles = streams('scenario troubles');
   const blindness = Array.from({ length: troubles.pick([0, 0, 1, 3]) }, (): Span => {
     const fromMs = START_MS + troubles.between(0, spanMs);
@@ -236,6 +238,15 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     ],
     foreignRunnerScope:
       where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
+  };
+}
+
+function observing({ jobs, registration, ...tenant }: TenantPlan): TenantPlan {
+  const elsewhere = { hosted: true, expectation: 'not-ours', gateMs: undefined, parallel: undefined } as const;
+  return {
+    ...tenant,
+    registration: { ...registration, observe: true },
+    jobs: jobs.map((job) => ({ ...job, ...elsewhere, timeLimitMs: undefined })),
   };
 }
 

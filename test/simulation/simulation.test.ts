@@ -95,6 +95,16 @@ describe('a faulty world', function () {
     }
   });
 
+  it('in which a registration only observes, calls none of its services and registers nothing for it', async () => {
+    let observed = 0;
+    for (let seed = 401; seed <= 408; seed += 1) {
+      const outcome = await runSeed(seed, { observes: true });
+      observed += outcome.scenario.tenants[0]?.jobs.length ?? 0;
+      expectPeace(outcome, `npm run sim -- --seed ${seed} --observe --trace`);
+    }
+    expect(observed).to.be.greaterThan(50);
+  });
+
   it('survives losses of power, with what had not reached the disk', async () => {
     let losses = 0;
     for (let seed = 301; seed <= 306; seed += 1) {
@@ -139,6 +149,7 @@ describe('the world notices', function () {
     readonly rates?: Partial<FaultRates>;
     readonly calm?: true;
     readonly areStrangers?: AreStrangers;
+    readonly observes?: true;
     /** The first of 24 seeds; default 1. */
     readonly from?: number;
   }
@@ -154,6 +165,12 @@ describe('the world notices', function () {
       engine: broken.trusting,
       rule: 'no instance is stopped while its job runs',
       rates: { staleBusy: 1, webhookLost: 0.95, pollFails: 0.8 },
+    },
+    {
+      what: 'a registration that is to observe is served',
+      engine: broken.eager,
+      rule: 'a registration that only observes calls no service',
+      observes: true,
     },
     { what: 'containers are left', engine: broken.careless, rule: 'nothing is left' },
     { what: 'registrations are left at GitHub', engine: broken.untidy, rule: 'nothing is left' },
@@ -276,7 +293,7 @@ describe('the world notices', function () {
     },
     { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
   ];
-  for (const { areStrangers, calm, engine, from = 1, rates, rule, what } of cases) {
+  for (const { areStrangers, calm, engine, from = 1, observes, rates, rule, what } of cases) {
     it(`when ${what}`, async () => {
       const found = new Set<Rule>();
       for (let seed = from; seed < from + 24 && !found.has(rule); seed += 1) {
@@ -286,6 +303,7 @@ describe('the world notices', function () {
           rates: rates ?? {},
           ...(calm === undefined ? {} : { calm }),
           ...(areStrangers === undefined ? {} : { areStrangers }),
+          ...(observes === undefined ? {} : { observes }),
         });
         for (const violation of outcome.violations) found.add(violation.rule);
       }

@@ -522,6 +522,34 @@ const twentyFirst: Migration = {
     ),
 };
 
+const twentySecond: Migration = {
+  version: 22,
+  name: 'jobs that a registration only observes',
+  statements: ({ schema }) => [
+    schema.alterTable('jobs').addColumn('runnerGroup', 'text').compile(),
+    schema
+      .createIndex('jobsObserved')
+      .on('jobs')
+      .columns(['registration', 'firstSeenAtMs', 'key'])
+      .where(sql.ref('admission'), '=', sql.lit('observed'))
+      .compile(),
+    schema
+      .createIndex('jobsObservedByLane')
+      .on('jobs')
+      .columns(['laneKey'])
+      .where(sql.ref('admission'), '=', sql.lit('observed'))
+      .compile(),
+    schema
+      .createIndex('jobsObservedOpen')
+      .on('jobs')
+      // Its first column tells the planner that it is narrower than that of all admissions.
+      .columns(['admission', 'queuedSinceMs', 'key'])
+      .where(sql.ref('admission'), '=', sql.lit('observed'))
+      .where(sql.ref('status'), '<>', sql.lit('completed'))
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -541,6 +569,7 @@ export const migrations: readonly Migration[] = [
   nineteenth,
   twentieth,
   twentyFirst,
+  twentySecond,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -69,7 +69,7 @@ export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: num
         .selectFrom('jobs')
         .select('key')
         .where('status', '<>', completed)
-        .where(withoutIndex('admission'), 'in', ['refused', 'not-ours', 'expired'])
+        .where(withoutIndex('admission'), 'in', ['observed', 'refused', 'not-ours', 'expired'])
         .where('unsettledAtMs', 'is', null)
         .where('statusSinceMs', '<', beforeMs)
         .limit(atMost(limit)),

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { JobsTable } from '../tables.ts';
 import { type Builder, fixedUpTo, ofRow, type Query } from './fixed.ts';
-import { atMost, completed, inLane, turn, withoutIndex, yes } from './terms.ts';
+import { atMost, completed, inLane, observed, turn, withoutIndex, yes } from './terms.ts';
 
 export function disputedJobs(builder: Builder, limit: number): Query {
   const ranked = builder
@@ -113,6 +113,39 @@ export function staleJobs(builder: Builder, beforeMs: number, limit: number): Qu
     .limit(atMost(limit))
     .compile();
 }
+
+export function staleObservedJobs(builder: Builder, sinceMs: number, beforeMs: number, limit: number): Query {
+  return builder
+    .selectFrom((jobs) =>
+      jobs
+        .selectFrom('jobs')
+        .select(['key', 'registration', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
+        .where('admission', '=', observed)
+        .where('status', '<>', completed)
+        .where('queuedSinceMs', '>=', sinceMs)
+        .where('queuedSinceMs', '<', beforeMs)
+        .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
+        .as('ranked'),
+    )
+    .select(['key', 'registration'])
+    .orderBy('turn')
+    .orderBy('queuedSinceMs')
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
+export const observedJobs = fixedUpTo((limit, builder, registration: string, sinceMs: number) =>
+  builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('admission', '=', observed)
+    .where('registration', '=', registration)
+    .where('firstSeenAtMs', '>=', sinceMs)
+    .orderBy('firstSeenAtMs', 'desc')
+    .orderBy('key', 'desc')
+    .limit(atMost(limit)),
+);
 
 export function overdueJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder

@@ -62,6 +62,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         conclusion: ref('excluded.conclusion'),
         runnerId: ref('excluded.runnerId'),
         runnerName: ref('excluded.runnerName'),
+        runnerGroup: ref('excluded.runnerGroup'),
         createdAtMs: ref('excluded.createdAtMs'),
         startedAtMs: ref('excluded.startedAtMs'),
         completedAtMs: ref('excluded.completedAtMs'),

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { Tables } from '../tables.ts';
 import { type Builder, fixed, fixedUpTo, type Query, wholeRow } from './fixed.ts';
-import { atMost, completed, inLane, unbound, yes } from './terms.ts';
+import { atMost, completed, inLane, observed, unbound, yes } from './terms.ts';
 
 export const putLane = wholeRow<Tables['lanes']>(
   ['key', 'registration', 'specHash', 'spec', 'changedAtMs'],
@@ -95,7 +95,7 @@ export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
     .limit(atMost(limit)),
 );
 
-/** A lane with an open job stays, queued or not: the job may return to its queue. */
+/** A lane with an open job stays, queued or not: the job may return to its queue. That of an observed one stays for its report. */
 export function deleteEmptyLanes(builder: Builder): Query {
   return builder
     .deleteFrom('lanes')
@@ -117,6 +117,16 @@ export function deleteEmptyLanes(builder: Builder): Query {
             .select(yes.as('one'))
             .where('runners.live', '=', yes)
             .whereRef('runners.laneKey', '=', 'lanes.key'),
+        ),
+      ),
+    )
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('jobs')
+            .select(yes.as('one'))
+            .where('jobs.admission', '=', observed)
+            .whereRef('jobs.laneKey', '=', 'lanes.key'),
         ),
       ),
     )

@@ -12,6 +12,7 @@ export const yes: RawBuilder<Bit> = sql.lit(1);
 export const no: RawBuilder<Bit> = sql.lit(0);
 export const completed: RawBuilder<'completed'> = sql.lit('completed');
 export const inLane: RawBuilder<'lane'> = sql.lit('lane');
+export const observed: RawBuilder<'observed'> = sql.lit('observed');
 export const unbound = (['creating', 'starting', 'online'] as const).map((state) => sql.lit(state));
 
 /**

@@ -1,7 +1,10 @@
 /** Jobs whose state is in doubt, or old: they are read again from GitHub, or given up. */
-import type { JobOf, JobRow, OnUnreadable } from '../ledger.ts';
+import type { LaneSpec } from '../../jobs/lane.ts';
+import type { JobOf, JobRow, ObservedJobs, OnUnreadable } from '../ledger.ts';
+import { isUnconfirmed } from '../merge.ts';
 import * as heldJobQueries from '../queries/held-jobs.ts';
 import * as jobCheckQueries from '../queries/job-checks.ts';
+import * as laneQueries from '../queries/lanes.ts';
 import { expiredWords } from '../queue-age.ts';
 import * as rows from '../rows.ts';
 import { compare } from './order.ts';
@@ -9,6 +12,36 @@ import type { Context, Step } from './step.ts';
 
 export function* staleJobs(context: Context, beforeMs: number, limit: number): Step<readonly JobOf[]> {
   return (yield jobCheckQueries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.jobOf);
+}
+
+export function* staleObservedJobs(
+  context: Context,
+  sinceMs: number,
+  beforeMs: number,
+  limit: number,
+): Step<readonly JobOf[]> {
+  return (yield jobCheckQueries.staleObservedJobs(context.builder, sinceMs, beforeMs, limit)).rows.map(rows.jobOf);
+}
+
+/** What one report may cost: each row is checked as it is read. */
+const MAX_OBSERVED = 2_000;
+
+export function* observedJobs(
+  context: Context,
+  registration: string,
+  sinceMs: number,
+  unreadable: OnUnreadable,
+): Step<ObservedJobs> {
+  const found = (yield jobCheckQueries.observedJobs(context.builder, MAX_OBSERVED + 1, registration, sinceMs)).rows;
+  const known = rows.readable(found.slice(0, MAX_OBSERVED), rows.jobRow, unreadable);
+  const jobs = known.filter((row) => !isUnconfirmed(row, context.areStrangers));
+  const lanes = new Map<string, LaneSpec>();
+  for (const key of new Set(jobs.map(({ laneKey }) => laneKey ?? ''))) {
+    const row = yield laneQueries.laneByKey(context.builder, key);
+    const [lane] = rows.readable(row.rows, rows.laneSpec, unreadable);
+    if (lane !== undefined) lanes.set(key, lane);
+  }
+  return { jobs, more: found.length > MAX_OBSERVED, lanes };
 }
 
 export function* disputedJobs(context: Context, limit: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {

@@ -74,6 +74,7 @@ export function* dropJob(context: Context, key: string, reason: string, nowMs: n
           conclusion: 'unknown',
           runnerId: null,
           runnerName: null,
+          runnerGroup: null,
           statusSinceMs: nowMs,
           statusObservedAtMs: nowMs,
           statusSource: 'read',

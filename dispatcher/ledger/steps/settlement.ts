@@ -48,7 +48,8 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
   if (admission === undefined) {
     return (yield jobQueries.settleJob(context.builder, key, version)).changed > 0;
   }
-  if ((admission.state === 'lane') !== (admission.lane !== null)) {
+  const belongs = admission.state === 'lane' || admission.state === 'observed';
+  if (belongs !== (admission.lane !== null)) {
     throw new TypeError(`job ${key}: admission "${admission.state}" ${admission.lane ? 'with' : 'without'} a lane`);
   }
   const row = yield* job(context, key);
@@ -61,8 +62,8 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
     reasonCode: admission.reasonCode,
     reason: admission.reason === null ? null : kept(admission.reason),
     cure: admission.cure,
-    // What was learned in another lane does not apply to this one.
-    ...((admission.lane?.key ?? null) === row.laneKey ? {} : NOT_HELD),
+    // What was learned in another lane does not apply to this one, and an observed job waits for no runner of ours.
+    ...((admission.lane?.key ?? null) === row.laneKey && admission.state !== 'observed' ? {} : NOT_HELD),
     disputed: row.disputed || (yield* hasNamesake(context, row, admission)),
   };
   yield jobQueries.admitJob(context.builder, rows.jobColumns(admitted, null, context.areStrangers));

@@ -30,7 +30,8 @@ export class Pools {
 
   reconfigure(name: string): void {
     const tenant = this.#tenants.get(name);
-    const pools = tenant === undefined || tenant.leaving !== undefined ? [] : poolsOf(tenant.registration);
+    const fills = tenant !== undefined && tenant.leaving === undefined && tenant.registration.observe !== true;
+    const pools = fills ? poolsOf(tenant.registration) : [];
     if (pools.length > 0 && this.#canAsk) this.#pools.set(name, pools);
     else this.#pools.delete(name);
   }

@@ -37,6 +37,8 @@ export interface ProviderPortOptions {
   readonly unknownImage: string;
   /** A call about the instance of this name. */
   readonly lookedAt?: (name: string) => void;
+  /** A call of any kind, with its name. */
+  readonly called?: (call: string) => void;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -175,7 +177,8 @@ export class ProviderPort implements Provider {
   }
 
   #call<T>(call: string, subjects: readonly string[], fate: Fate, effect: (late: boolean) => T): Promise<T> {
-    const { backend, clock, history, lookedAt } = this.#options;
+    const { backend, called, clock, history, lookedAt } = this.#options;
+    called?.(call);
     for (const name of subjects) lookedAt?.(name);
     const late = fate.error !== undefined && (fate.effectAfterMs ?? 0) > fate.latencyMs;
     let answer: { readonly value: T } | { readonly error: unknown } = { error: fate.error };
