@@ -690,6 +690,34 @@ export interface RegistrationLedger {
   deleteRegistrationVersions(names: readonly string[]): Promise<void>;
 }
 
+/** A registration that the admin API was given, as it was written. */
+export interface ApiRegistration {
+  readonly name: string;
+  readonly document: string;
+  /** Of the document. */
+  readonly hash: string;
+  /** Whose name it was then; null: the platform's own. */
+  readonly tenant: string | null;
+  readonly putBy: string;
+  readonly putAtMs: number;
+}
+
+/** Without what it says. */
+export type ApiRegistrationEntry = Omit<ApiRegistration, 'document'>;
+
+/** What a registration has to be like now for a write to be done: of this hash, absent, or (undefined) anything. */
+export type ExpectedVersion = string | null | undefined;
+
+/** Registrations that the admin API was given: nothing else has them. */
+export interface ApiRegistrationLedger {
+  /** Durable. */
+  putApiRegistration(registration: ApiRegistration, expected: ExpectedVersion): Promise<'put' | 'other'>;
+  deleteApiRegistration(name: string, expected: ExpectedVersion): Promise<'deleted' | 'other' | 'absent'>;
+  apiRegistration(name: string): Promise<ApiRegistration | undefined>;
+  /** All, by name. */
+  apiRegistrations(): Promise<readonly ApiRegistrationEntry[]>;
+}
+
 /** The ledger takes no writes. */
 export interface WriteTrouble {
   /** Of the latest attempt. */
@@ -726,6 +754,7 @@ export interface Ledger
     RunnerLedger,
     StateLedger,
     RegistrationLedger,
+    ApiRegistrationLedger,
     AccessLedger,
     StorageLedger {}
 

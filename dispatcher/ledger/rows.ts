@@ -11,6 +11,8 @@ import {
 import type { AreStrangers } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import type {
+  ApiRegistration,
+  ApiRegistrationEntry,
   AuditRow,
   Breaker,
   JobOf,
@@ -451,6 +453,12 @@ const jobOfSchema = z.object({ key: z.string(), registration: z.string().nullabl
 const outputSchema = z.object({ output: text });
 const versionHashSchema = z.object({ name: z.string(), hash: z.string() });
 const registrationVersionSchema = versionHashSchema.extend({ sealed: z.string() });
+const apiRegistrationEntrySchema = versionHashSchema.extend({
+  tenant: z.string().nullable(),
+  putBy: text,
+  putAtMs: integer,
+});
+const apiRegistrationSchema = apiRegistrationEntrySchema.extend({ document: z.string() });
 const cursorSchema = z.object({ value: text });
 const momentSchema = z.object({ atMs: integer });
 const countSchema = z.object({ count: integer });
@@ -477,6 +485,14 @@ export function outputOf(row: unknown): string {
 
 export function registrationVersion(row: unknown): RegistrationVersion {
   return registrationVersionSchema.parse(row);
+}
+
+export function apiRegistration(row: unknown): ApiRegistration {
+  return apiRegistrationSchema.parse(row);
+}
+
+export function apiRegistrationEntry(row: unknown): ApiRegistrationEntry {
+  return apiRegistrationEntrySchema.parse(row);
 }
 
 export function versionHash(row: unknown): Pick<RegistrationVersion, 'name' | 'hash'> {

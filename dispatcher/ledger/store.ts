@@ -2,6 +2,7 @@
 
 import type { Ledger, RunnerRow, WriteTrouble } from './ledger.ts';
 import * as access from './steps/access.ts';
+import * as apiRegistrations from './steps/api-registrations.ts';
 import * as breakers from './steps/breakers.ts';
 import * as cursors from './steps/cursors.ts';
 import * as cutToNow from './steps/cut-to-now.ts';
@@ -130,6 +131,13 @@ export function ledgerOn(store: Store): Ledger {
     registrationVersion: (name) => store.read((context) => versions.version(context, name)),
     registrationHashes: () => store.read((context) => versions.versionHashes(context)),
     deleteRegistrationVersions: (names) => store.write((context) => versions.deleteVersions(context, names)),
+
+    putApiRegistration: (one, expected) =>
+      store.writeDurably((context) => apiRegistrations.put(context, one, expected)),
+    deleteApiRegistration: (name, expected) =>
+      store.writeDurably((context) => apiRegistrations.remove(context, name, expected)),
+    apiRegistration: (name) => store.read((context) => apiRegistrations.one(context, name)),
+    apiRegistrations: () => store.read((context) => apiRegistrations.all(context)),
 
     breakers: (unreadable = 'reject') => store.read((context) => breakers.breakers(context, unreadable)),
     putBreaker: (breaker) => store.write((context) => breakers.putBreaker(context, breaker)),

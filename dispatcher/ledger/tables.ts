@@ -2,7 +2,7 @@
  * The tables, as the queries see them. Columns have the names of their fields, so that a row needs no conversion:
  * milliseconds and GitHub ids are integers, booleans are 1 and 0, lists are JSON that queries do not look into.
  */
-import type { AuditRow, Breaker, JobRow, RunnerRow, RunnerState, TokenRow } from './ledger.ts';
+import type { ApiRegistration, AuditRow, Breaker, JobRow, RunnerRow, RunnerState, TokenRow } from './ledger.ts';
 
 export type Bit = 0 | 1;
 
@@ -127,5 +127,6 @@ export interface Tables {
   tokens: TokensTable;
   audit: AuditRow;
   registrationVersions: RegistrationVersionsTable;
+  apiRegistrations: ApiRegistration;
   migrations: MigrationsTable;
 }

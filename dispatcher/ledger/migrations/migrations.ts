@@ -550,6 +550,22 @@ const twentySecond: Migration = {
   ],
 };
 
+const twentyThird: Migration = {
+  version: 23,
+  name: 'registrations that the admin API was given',
+  statements: ({ schema }) => [
+    schema
+      .createTable('apiRegistrations')
+      .addColumn('name', 'text', (column) => column.notNull().primaryKey())
+      .addColumn('document', 'text', (column) => column.notNull())
+      .addColumn('hash', 'text', (column) => column.notNull())
+      .addColumn('tenant', 'text')
+      .addColumn('putBy', 'text', (column) => column.notNull())
+      .addColumn('putAtMs', integer, (column) => column.notNull())
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -570,6 +586,7 @@ export const migrations: readonly Migration[] = [
   twentieth,
   twentyFirst,
   twentySecond,
+  twentyThird,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
