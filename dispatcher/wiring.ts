@@ -233,6 +233,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   const problems = new RegistrationProblems({
     configuration: () => live.current,
     engine,
+    ...(dispatcher.publicListen.url === undefined ? {} : { callbackUrl: dispatcher.publicListen.url }),
     oldVersion: (registration) => versions.oldOf(registration),
     pollProblems: (registration) => poller.statusOf(registration)?.details ?? [],
     wronglySigned: (registration) => signatures.current(registration),
@@ -308,7 +309,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         registration: (name) => tenants.get(name)?.registration,
         mayRunMore: (name) => tenants.get(name)?.leaving === undefined || isGranted(name),
         now: () => clock.now(),
-        verified: () => address?.heardRunner(),
+        verified: (runner) => {
+          address?.heardRunner();
+          engine.called(runner);
+        },
         sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),
         runs: new RunReads({
           now: () => clock.now(),

@@ -62,8 +62,8 @@ export interface RunnerCallsOptions {
   ) => void;
   /** What GitHub says of a run, where neither its event nor the ledger tells. */
   readonly runs?: Pick<RunReads, 'isFork' | 'origin'>;
-  /** A call came with the token of a living runner. Must not throw. */
-  readonly verified?: () => void;
+  /** A call came with the token of this living runner. Must not throw. */
+  readonly verified?: (runner: string) => void;
   readonly log: Pick<Log, 'error' | 'warn'>;
   readonly metrics: CallMetrics;
 }
@@ -200,7 +200,7 @@ class Receiving implements CallReception {
       return { outcome: 'unknown', answer: unknownRunner };
     }
     this.#isVerified = true;
-    this.#options.verified?.();
+    this.#options.verified?.(runner);
     if (!this.#takeTurn()) return { outcome: 'over-rate', answer: overRate };
     const call = readCall(event, Buffer.concat(this.#chunks));
     if (call === undefined) {

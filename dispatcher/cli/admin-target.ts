@@ -158,7 +158,7 @@ function urlOf(access: AdminAccess | undefined): URL {
 }
 
 /** The author of the file chose the address: a token of this machine is not sent to another one. */
-function localUrl({ host, port }: DispatcherConfig['adminListen']): URL | undefined {
+export function localUrl({ host, port }: DispatcherConfig['adminListen']): URL | undefined {
   if (port === 0) return undefined;
   if (host === '0.0.0.0') return new URL(`http://127.0.0.1:${port}`);
   if (host === '::') return new URL(`http://[::1]:${port}`);

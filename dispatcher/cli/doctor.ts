@@ -8,6 +8,7 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { examine, examineDispatcher } from './doctor/examine.ts';
 import type { DoctorFinding } from './doctor/finding.ts';
+import { askRunning } from './doctor/running.ts';
 import { type LoadedConfiguration, loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
 import { counted, printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
@@ -52,19 +53,25 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       report({ dispatcher: [], registrations: [] }, served, options, terminal);
       return;
     }
-    const { registrations, quarantined } = loaded.configuration;
-    const known = new Set([...registrations, ...quarantined].map(({ name }) => name));
+    const { registrations: inForce, quarantined } = loaded.configuration;
+    const known = new Set([...inForce, ...quarantined].map(({ name }) => name));
     const unknown = options.registration?.find((name) => !known.has(name));
-    if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, registrations)}`);
-    const wanted = registrations.filter(({ name }) => options.registration?.includes(name) ?? true);
-    const dispatcher = await examineDispatcher({
+    if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, inForce)}`);
+    const wanted = inForce.filter(({ name }) => options.registration?.includes(name) ?? true);
+    const running = await askRunning(loaded.configuration.dispatcher, systemClock);
+    const examinedDispatcher = await examineDispatcher({
       dispatcher: loaded.configuration.dispatcher,
       nowMs: systemClock.now(),
       proxy: terminal.proxy,
       asking: { random: systemRandom, call: addressCaller(systemClock) },
     });
     const examined = await examineAll(loaded.configuration, wanted, terminal);
-    report({ dispatcher, registrations: examined }, served, options, terminal);
+    const dispatcher = [...examinedDispatcher, ...running.dispatcher];
+    const registrations = examined.map(({ name, findings }) => ({
+      name,
+      findings: [...findings, ...running.of(name)],
+    }));
+    report({ dispatcher, registrations }, served, options, terminal);
   });
 };
 

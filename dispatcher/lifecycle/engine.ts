@@ -34,6 +34,7 @@ import { type Rest, Resting } from './resting.ts';
 import { RunOrigins } from './run-origins.ts';
 import { createRunnerContext, type RunnerContext } from './runner-context.ts';
 import { SettleLoop } from './settle.ts';
+import type { SilentImage } from './silent-images.ts';
 import { HandOver, type JitAnswer } from './standby/hand-over.ts';
 import { Pools } from './standby/pools.ts';
 import { StandbyLoop } from './standby/standby-loop.ts';
@@ -69,6 +70,10 @@ export interface Engine {
   forget(runner: string): Promise<RunnerRow | undefined>;
   /** Its container says something about itself: what it says proves nothing, and it is looked at now. */
   heard(runner: string, what: string, usage?: RunnerUsage): Promise<void>;
+  /** A call-back came with the runner's token. */
+  called(runner: string): void;
+  /** Images of the registration whose runners run jobs and never call back. */
+  silentImages(registration: string): readonly SilentImage[];
   /**
    * Its container, started ahead of its job, asks for its JIT configuration. Resolves when there is one or after half a
    * minute; earlier when `signal` says that nobody waits for it any more.
@@ -307,6 +312,7 @@ class LoopingEngine implements Engine {
       this.#schedule.remove(name);
       this.#sweeps.forget(name);
       this.#troubles.forget(name);
+      this.#context.silentImages.forget(name);
       this.#holds.forget(name);
       this.#reconfigured.add(name);
     }
@@ -357,6 +363,14 @@ class LoopingEngine implements Engine {
   async heard(runner: string, what: string, usage?: RunnerUsage): Promise<void> {
     await this.#context.tell(runner, { kind: 'heard', what, ...(usage === undefined ? {} : { usage }) });
     this.wake();
+  }
+
+  called(runner: string): void {
+    this.#context.silentImages.called(runner);
+  }
+
+  silentImages(registration: string): readonly SilentImage[] {
+    return this.#context.silentImages.of(registration);
   }
 
   async jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer> {

@@ -116,6 +116,10 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         continue;
       }
 
+      if (token !== undefined) {
+        const { image, subnet } = launch.lane.wish;
+        context.silentImages.launched({ runner: launch.runner, registration, backend, image, subnet });
+      }
       // The name was taken at a backend before this one: it may be the same account.
       const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
       const outcome = await tryBackend(options, tenant, provider, attempt, nameIsNew);

@@ -11,6 +11,7 @@ import type { Launched } from './backends.ts';
 import type { MachineContext, RunnerEvent } from './machine/event.ts';
 import { step } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
+import { SilentImages } from './silent-images.ts';
 
 export interface RunnerContext {
   now(): number;
@@ -21,6 +22,8 @@ export interface RunnerContext {
   /** The lane's counts changed: plan it again. */
   replanLane(laneKey: string): void;
   wake(): void;
+  /** Which images' runners call back. */
+  readonly silentImages: SilentImages;
   /** For what is tried again and again: a line when it begins, changes and ends. */
   readonly states: StateLog;
   /** One line for each start that failed, as far as a backend has not more of them than anyone reads. */
@@ -53,6 +56,7 @@ export function createRunnerContext(
   },
 ): RunnerContext {
   const { clock, incarnation, ledger, log, metrics, tenants } = options;
+  const silentImages = new SilentImages(clock);
   const starts = new RatedLog({ log, clock, lines: 10, spanMs: MINUTE });
 
   function contextOf(runner: RunnerRow): MachineContext {
@@ -80,6 +84,7 @@ export function createRunnerContext(
       });
     }
     if (after.state === 'gone' && before.state !== 'gone') {
+      silentImages.ended(after);
       metrics.tornDown(after.registration, after.backend ?? 'none', after.stateSinceMs - before.stateSinceMs);
     }
   }
@@ -87,6 +92,7 @@ export function createRunnerContext(
   return {
     now: () => clock.now(),
     counting: new Lock(),
+    silentImages,
     states: new StateLog(log, clock),
     startFailed({ registration, backend, runner }, failure) {
       starts.warn('start-failed', { registration, backend }, { runner, ...failureFields(failure) });

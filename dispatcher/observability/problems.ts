@@ -12,6 +12,7 @@ import type { Breaker, UnreadableRow } from '../ledger/ledger.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { Rest } from '../lifecycle/resting.ts';
+import { type SilentImage, silenceWords } from '../lifecycle/silent-images.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import { type OldVersion, oldVersionWords } from '../versions/runner-versions.ts';
@@ -25,7 +26,7 @@ import { type OldVersion, oldVersionWords } from '../versions/runner-versions.ts
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
  * - `dispatcher`: another one works under our id.
  * - `ledger`: nothing can be written down, and nothing is done: the same of all registrations.
- * - `runner`: its runners have a version that GitHub will refuse.
+ * - `runner`: its runners have a version that GitHub will refuse, or never call back.
  * - `clock`: this machine's clock and GitHub's differ.
  */
 export const problemKinds = [
@@ -63,6 +64,9 @@ export interface ProblemSources {
   readonly others: readonly OtherDispatcher[];
   readonly oldVersion?: OldVersion | undefined;
   readonly ledger?: LedgerClosure | undefined;
+  readonly silent?: readonly SilentImage[];
+  /** Where runners are told to call. */
+  readonly callbackUrl?: string;
 }
 
 /** Without what only the ledger knows: see `breakerProblems`. */
@@ -76,6 +80,8 @@ export function problemsOf({
   others,
   ledger,
   oldVersion,
+  silent = [],
+  callbackUrl = '',
 }: ProblemSources): readonly RegistrationProblem[] {
   return [
     ...(ledger === undefined
@@ -114,6 +120,12 @@ export function problemsOf({
             sinceMs: oldVersion.sinceMs,
           },
         ]),
+    ...silent.map((image) => ({
+      kind: 'runner' as const,
+      about: image.image,
+      message: silenceWords(image, callbackUrl),
+      sinceMs: image.sinceMs,
+    })),
     ...(skew === undefined
       ? []
       : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),

@@ -10,10 +10,12 @@ import { webhookProblems } from './webhook-problems.ts';
 
 export interface RegistrationProblemsOptions {
   readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts' | 'kept' | 'doubles'>;
-  readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed'>;
+  readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed' | 'silentImages'>;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
   readonly oldVersion?: (registration: string) => OldVersion | undefined;
+  /** Where runners are told to call. */
+  readonly callbackUrl?: string;
   readonly skewOf: (apiUrl: string) => ClockSkew | undefined;
 }
 
@@ -43,6 +45,8 @@ export class RegistrationProblems {
       resting: engine.resting(registration),
       others: engine.otherDispatchers().filter((other) => other.registration === registration),
       ledger: engine.ledgerClosed(),
+      silent: engine.silentImages(registration),
+      callbackUrl: this.#options.callbackUrl ?? '',
       oldVersion: this.#options.oldVersion?.(registration),
       skew: found === undefined ? undefined : skewOf(found.apiUrl),
     });

@@ -1,0 +1,50 @@
+import { expect } from 'chai';
+import { askRunning } from '../../dispatcher/cli/doctor/running.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
+import { systemClock } from '../../time/clock.ts';
+import { type Fixture, NOW, openFixture, TOKEN } from '../http/admin-fixture.ts';
+
+describe('shr doctor, beside a dispatcher that runs', () => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await openFixture({
+      publicAddress: () => ({
+        ...{ url: 'https://shr.example', state: 'other', words: 'status 404', way: 'direct' },
+        ...{ sinceMs: NOW, itselfAtMs: null, calledAtMs: null },
+      }),
+      problems: (name) =>
+        name === 'acme'
+          ? [
+              { kind: 'runner', about: 'runner:1', message: 'the last 5 runners never called', sinceMs: NOW },
+              { kind: 'clock', about: null, message: 'the clock is wrong', sinceMs: NOW },
+            ]
+          : [],
+    });
+  });
+  afterEach(() => fixture.close());
+
+  const ask = (port: number, token = TOKEN) =>
+    askRunning({ adminListen: { host: '127.0.0.1', port }, adminToken: new Secret(token) }, systemClock);
+  const port = () => Number(new URL(fixture.url).port);
+
+  it('says what only that one knows: where its address leads, and what its runners do', async () => {
+    const running = await ask(port());
+    expect(running.dispatcher.map(({ about, subject, ok }) => [about, subject, ok])).to.deep.equal([
+      ['listener', 'running', false],
+    ]);
+    expect(running.dispatcher[0]?.message).to.include('answered by something else');
+    expect(running.of('acme').map(({ message }) => message)).to.deep.equal([
+      'the running dispatcher says: the last 5 runners never called',
+    ]);
+    expect(running.of('globex')).to.deep.equal([]);
+  });
+
+  it('says nothing where none runs, or another one with another token', async () => {
+    const here = port();
+    expect((await ask(here, 'another-token-entirely')).dispatcher).to.deep.equal([]);
+    await fixture.close();
+    expect((await ask(here)).dispatcher).to.deep.equal([]);
+    fixture = await openFixture();
+    expect((await ask(0)).dispatcher).to.deep.equal([]);
+  });
+});
