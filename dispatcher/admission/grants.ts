@@ -93,6 +93,7 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'limits.maxRegistrations':
     case 'limits.maxRunners':
     case 'limits.maxLaunchesPerMinute':
+    case 'limits.maxRunnersPerRun':
     case 'limits.maxCpu':
     case 'limits.maxMemoryGiB':
     case 'limits.maxDiskGiB':

@@ -50,6 +50,7 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     maxRegistrations: undefined,
     maxRunners: undefined,
     maxLaunchesPerMinute: undefined,
+    maxRunnersPerRun: undefined,
     maxCpu: undefined,
     maxMemoryGiB: undefined,
     workflows: undefined,

@@ -109,7 +109,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     timeouts: { launchMs: durationMs(timeouts?.launch, LAUNCH_MS), idleMs: durationMs(timeouts?.idle, IDLE_MS) },
     chargeLabels: reading.section(['chargeLabels'], form.chargeLabels) ?? {},
     ...readRequireHook(reading, context),
-    ...defined<Pick<Registration, 'maxLaunchesPerMinute'>>({
+    ...defined<Pick<Registration, 'maxLaunchesPerMinute' | 'maxRunnersPerRun'>>({
+      maxRunnersPerRun: reading.section(['maxRunnersPerRun'], form.maxRunnersPerRun),
       maxLaunchesPerMinute: reading.section(['maxLaunchesPerMinute'], form.maxLaunchesPerMinute),
     }),
     ...(await readMaintenance(reading)),

@@ -334,6 +334,7 @@ export const registrationFile = strict({
     .boolean()
     .optional()
     .describe('Reports what would run, and launches nothing: jobs are left to other runners. Default: false.'),
+  maxRunnersPerRun: runners.optional().describe('At once, of one workflow run. Default: no limit of its own.'),
   maintenance: z
     .array(
       strict({
@@ -417,6 +418,7 @@ export const tenantLimits = strict({
   maxRegistrations: z.int().min(1).max(10_000).optional().describe('Files that it may have. Default: 100.'),
   maxRunners: runners.optional(),
   maxLaunchesPerMinute: launchesPerMinute.optional().describe('Of all its registrations together.'),
+  maxRunnersPerRun: runners.optional().describe('At once, of one workflow run over all its registrations.'),
   maxCpu: cores.optional(),
   maxMemoryGiB: gib.optional(),
   maxDiskGiB: gib.optional().describe('On shared backends also: whether it may have disks at all.'),

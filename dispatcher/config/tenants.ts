@@ -87,8 +87,11 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       maxMemoryGiB: limits.maxMemoryGiB,
       maxDiskGiB: limits.maxDiskGiB,
       maxTimeLimitMs: limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0),
-      ...defined<Pick<Limits, 'maxLaunchesPerMinute' | 'workflows' | 'branches' | 'events' | 'actors'>>({
+      ...defined<
+        Pick<Limits, 'maxLaunchesPerMinute' | 'maxRunnersPerRun' | 'workflows' | 'branches' | 'events' | 'actors'>
+      >({
         maxLaunchesPerMinute: limits.maxLaunchesPerMinute,
+        maxRunnersPerRun: limits.maxRunnersPerRun,
         workflows: limits.workflows,
         branches: limits.branches,
         events: limits.events,

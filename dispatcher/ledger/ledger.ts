@@ -251,6 +251,7 @@ export interface Waiting {
   readonly owner: string;
   readonly repository: string;
   readonly jobId: number;
+  readonly runId: number;
   readonly planned: number;
   readonly launches: number;
   readonly lastLaunchAtMs: number | null;
@@ -509,8 +510,22 @@ export interface LaneLedger {
   laneCounts(keys: readonly string[], unreadable: OnUnreadable): Promise<readonly LaneCounts[]>;
   /** Every lane with demand or a live runner. */
   lanesInUse(): Promise<readonly string[]>;
+  /**
+   * Workflow runs that ask for runners in the lane: how many, and how many of its runners of this spec that have no job were
+   * launched for each.
+   */
+  laneRuns(
+    laneKey: string,
+    specHash: string,
+  ): Promise<readonly { readonly runId: number; readonly demand: number; readonly supply: number }[]>;
   /** The lane's queued jobs that ask for a runner, in the order in which they get one; at most `limit`. */
-  waitingJobs(laneKey: string, limit: number, unreadable: OnUnreadable): Promise<readonly Waiting[]>;
+  waitingJobs(
+    laneKey: string,
+    limit: number,
+    unreadable: OnUnreadable,
+    /** Ids of workflow runs whose jobs are left out. */
+    besides?: readonly number[],
+  ): Promise<readonly Waiting[]>;
   /** Deletes lanes without open jobs and live runners. Returns how many. */
   deleteEmptyLanes(): Promise<number>;
 }
@@ -564,6 +579,10 @@ export interface RunnerLedger {
       readonly parked: number;
     }[]
   >;
+  /** Likewise those of these registrations, counted by the workflow run whose job each runs, or was launched for. */
+  liveCountsByRun(
+    registrations: readonly string[],
+  ): Promise<readonly { readonly registration: string; readonly runId: number; readonly count: number }[]>;
   /** Registrations that have a runner which is not gone, busy ones included. */
   registrationsWithRunners(): Promise<readonly string[]>;
   /** `scopePath()` of where the registration's runners that are not gone registered, busy ones included. */

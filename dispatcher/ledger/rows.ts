@@ -351,6 +351,7 @@ const waitingSchema = z.object({
   owner: text,
   repository: text,
   jobId: integer,
+  runId: integer,
   planned: integer,
   launches: integer,
   lastLaunchAtMs: integer.nullable(),
@@ -416,6 +417,14 @@ export type LiveCount = z.output<typeof liveCountSchema>;
 
 export function liveCount(row: unknown): LiveCount {
   return liveCountSchema.parse(row);
+}
+
+const runCountSchema = z.object({ runId: integer, count: integer });
+
+export type RunCount = z.output<typeof runCountSchema>;
+
+export function runCount(row: unknown): RunCount {
+  return runCountSchema.parse(row);
 }
 
 const demandSchema = z.object({ demand: integer, oldestQueuedSinceMs: integer.nullable() });

@@ -103,8 +103,9 @@ export function ledgerOn(store: Store): Ledger {
 
     laneCounts: (keys, unreadable) => store.read((context) => lanes.laneCounts(context, keys, unreadable)),
     lanesInUse: () => store.read((context) => lanes.lanesInUse(context)),
-    waitingJobs: (laneKey, limit, unreadable) =>
-      store.read((context) => lanes.waitingJobs(context, laneKey, limit, unreadable)),
+    laneRuns: (laneKey, specHash) => store.read((context) => lanes.laneRuns(context, laneKey, specHash)),
+    waitingJobs: (laneKey, limit, unreadable, besides) =>
+      store.read((context) => lanes.waitingJobs(context, laneKey, limit, unreadable, besides)),
     deleteEmptyLanes: () => store.write((context) => lanes.deleteEmptyLanes(context)),
 
     createRunner: (runner, reason) => store.write((context) => runners.createRunner(context, runner, reason)),
@@ -118,6 +119,7 @@ export function ledgerOn(store: Store): Ledger {
     hastenLaunchesOf: (otherThan, nowMs) =>
       store.write((context) => runners.hastenLaunchesOf(context, otherThan, nowMs)),
     nextCheckAt: () => store.read((context) => runners.nextCheckAt(context)),
+    liveCountsByRun: (registrations) => store.read((context) => runners.liveCountsByRun(context, registrations)),
     liveCounts: () => store.read((context) => runners.liveCounts(context)),
     registrationsWithRunners: () => store.read((context) => runners.registrationsWithRunners(context)),
     scopesWithRunners: (registration) => store.read((context) => runners.scopesWithRunners(context, registration)),

@@ -31,6 +31,7 @@ import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
 import { type Rest, Resting } from './resting.ts';
+import { RunLimits } from './run-limit.ts';
 import { RunOrigins } from './run-origins.ts';
 import { createRunnerContext, type RunnerContext } from './runner-context.ts';
 import { SettleLoop } from './settle.ts';
@@ -220,6 +221,7 @@ class LoopingEngine implements Engine {
     });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier, resting: this.#restingJobs });
     const pools = new Pools(tenants, options.callbackUrl !== undefined);
+    const runLimits = new RunLimits({ clock, ledger, tenants });
     const handOver = new HandOver(clock, options.maxAsks ?? MAX_ASKS);
     this.#launches = new LaunchLoop({
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
@@ -227,7 +229,7 @@ class LoopingEngine implements Engine {
       hookProofs: new HookProofs(() => clock.now()),
       restingLanes: this.#restingLanes,
       isReadmitting: (registration) => this.#settles.isReadmitting(registration),
-      ...{ pools, handOver },
+      ...{ pools, handOver, runLimits },
       ...(options.callbackUrl === undefined ? {} : { callbackUrl: options.callbackUrl }),
     });
     this.#standby = new StandbyLoop({
@@ -262,6 +264,7 @@ class LoopingEngine implements Engine {
       ledger,
       board,
       permits,
+      runFull: (registration, runId) => runLimits.reason(registration, runId),
       blockedBy: (laneKey) => this.#launches.blockedBy(laneKey),
       notSettled: (jobKey) => {
         const rest = this.#restingJobs.get(jobKey);

@@ -15,6 +15,7 @@ import type { Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 import { turnOf } from './replacement.ts';
 import type { Resting } from './resting.ts';
+import { RUN_PAUSE_MS, type RunLimits, type RunRooms } from './run-limit.ts';
 import { type DeliverOptions, deliverJit } from './standby/deliver.ts';
 import { canServe, type Pool, type Pools } from './standby/pools.ts';
 import type { Verifier } from './verify.ts';
@@ -32,6 +33,7 @@ export interface LaunchLoopOptions extends LaunchOptions, Pick<EngineOptions, 'l
   /** Lanes with a waiting job whose row cannot be read: what the lane needs is not known. */
   readonly restingLanes: Resting;
   readonly pools: Pools;
+  readonly runLimits: Pick<RunLimits, 'rooms'>;
   readonly handOver: DeliverOptions['handOver'];
 }
 
@@ -150,7 +152,8 @@ export class LaunchLoop {
    * Returns how many.
    */
   async #claimParked(): Promise<number> {
-    const { board, holds, permits, places, pools } = this.#options;
+    const { board, holds, permits, places, pools, runLimits } = this.#options;
+    const rooms = runLimits.rooms();
     let claimed = 0;
     for (const registration of board.registrationsInNeed()) {
       const own = pools.of(registration);
@@ -166,13 +169,15 @@ export class LaunchLoop {
         const admittance = holds.admittance(lane);
         if (admittance.kind === 'held') continue;
         const most = Math.min(admittance.kind === 'trial' ? 1 : need, free());
-        const jobs = new NextJobs(this.#options.ledger, Array(Math.min(most, fitting.length)).fill({ lane }));
+        const permitted = Array(Math.min(most, fitting.length)).fill({ lane });
+        const jobs = new NextJobs(this.#options.ledger, permitted, () => rooms.besides(lane));
         for (const one of fitting.slice(0, most)) {
-          const job = await this.#nextJob(lane, jobs);
+          const job = await this.#nextJob(lane, jobs, rooms);
           if (job === undefined) break;
           ready.splice(ready.indexOf(one), 1);
           if (await this.#claim(one.row, lane, job.key)) {
             jobs.recordLaunch(lane.key, job.key);
+            rooms.record(lane, job.runId);
             claimed += 1;
           }
         }
@@ -227,8 +232,9 @@ export class LaunchLoop {
    * ends. The rows are written together; each launch begins when its row has been.
    */
   async #use(permits: readonly Permit[]): Promise<void> {
-    const { backends, context, ledger } = this.#options;
-    const jobs = new NextJobs(ledger, permits);
+    const { backends, context, ledger, runLimits } = this.#options;
+    const rooms = runLimits.rooms();
+    const jobs = new NextJobs(ledger, permits, (lane) => rooms.besides(lane));
     const planned: Planned[] = [];
     const dropAll = () => {
       for (const { launch } of planned) backends.release(launch.runner);
@@ -236,7 +242,7 @@ export class LaunchLoop {
     try {
       for (const permit of permits) {
         if (!context.working()) break;
-        const plan = await this.#plan(permit, jobs, planned);
+        const plan = await this.#plan(permit, { jobs, rooms }, planned);
         if (plan !== undefined) planned.push(plan);
       }
     } catch (error) {
@@ -267,11 +273,13 @@ export class LaunchLoop {
   }
 
   /** Of the lane's jobs the one that may have a runner now. Undefined: the lane is blocked, or rests. */
-  async #nextJob(lane: LaneSpec, jobs: NextJobs): Promise<Waiting | undefined> {
+  async #nextJob(lane: LaneSpec, jobs: NextJobs, rooms: RunRooms): Promise<Waiting | undefined> {
     const { board, clock, restingLanes } = this.#options;
     const now = clock.now();
+    await rooms.loadLane(lane);
     const first = await jobs.of(lane.key);
-    const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');
+    const may = (one: Waiting) => turnOf(one, now).kind === 'launch' && rooms.mayLaunch(lane, one.runId);
+    const job = await jobs.firstWith(lane.key, may);
     const unreadable = jobs.unreadable(lane.key);
     if (unreadable !== undefined) {
       const { key, registration } = lane;
@@ -279,26 +287,40 @@ export class LaunchLoop {
       return undefined;
     }
     if (restingLanes.get(lane.key) !== undefined) restingLanes.resume({ kind: 'lane', key: lane.key });
+    const reason = rooms.whyLaneFull(lane);
+    if (first === undefined && reason !== undefined) {
+      this.#blocked.set(lane.key, { reason, untilMs: now + RUN_PAUSE_MS });
+      return undefined;
+    }
     if (first === undefined) {
       this.#blocked.set(lane.key, { reason: 'its jobs are being counted again', untilMs: now + SECOND });
       board.mark(lane.key);
       return undefined;
     }
-    if (job !== first) this.#ask(lane, await jobs.jobsOf(lane.key));
+    const waiting = await jobs.jobsOf(lane.key);
+    if (job !== first)
+      this.#ask(
+        lane,
+        waiting.filter(({ runId }) => rooms.mayLaunch(lane, runId)),
+      );
     if (job === undefined) {
-      this.#block(lane, first, await jobs.jobsOf(lane.key));
+      this.#block(lane, first, waiting, rooms);
       return undefined;
     }
     return job;
   }
 
-  async #plan(permit: Permit, jobs: NextJobs, planned: readonly Planned[]): Promise<Planned | undefined> {
+  async #plan(
+    permit: Permit,
+    { jobs, rooms }: { readonly jobs: NextJobs; readonly rooms: RunRooms },
+    planned: readonly Planned[],
+  ): Promise<Planned | undefined> {
     const { lane, backends: chosen } = permit;
     const { backends, clock, dispatcherId, permits, random, restingLanes } = this.#options;
     const tenant = this.#tenant(lane.registration);
     if (tenant === undefined || this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;
     const now = clock.now();
-    const job = await this.#nextJob(lane, jobs);
+    const job = await this.#nextJob(lane, jobs, rooms);
     if (job === undefined) return undefined;
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = backends.claim(lane, chosen, name);
@@ -315,17 +337,20 @@ export class LaunchLoop {
       return undefined;
     }
     jobs.recordLaunch(lane.key, job.key);
+    rooms.record(lane, job.runId);
     const launch: Launch = { runner: name, createdAtMs: now, lane, backends: places };
     const reason = `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`;
     return { launch, tenant, reason, row: rowOf(launch, this.#options.incarnation, job.key) };
   }
 
   /** None of its jobs may have a runner now. The first one says why; the lane is looked at again for the earliest. */
-  #block(lane: LaneSpec, first: Waiting, waiting: readonly Waiting[]): void {
+  #block(lane: LaneSpec, first: Waiting, waiting: readonly Waiting[], rooms: RunRooms): void {
     const now = this.#options.clock.now();
     const turn = turnOf(first, now);
-    const reason = turn.kind === 'wait' ? turn.reason : 'GitHub is asked whether its oldest job still waits';
+    const asked = 'GitHub is asked whether its oldest job still waits';
+    const reason = turn.kind === 'wait' ? turn.reason : (rooms.whyFull(lane.registration, first.runId) ?? asked);
     const untilMs = waiting.map((job) => {
+      if (!rooms.mayLaunch(lane, job.runId)) return now + RUN_PAUSE_MS;
       const other = turnOf(job, now);
       return other.kind === 'wait' ? other.untilMs : now + SECOND;
     });

@@ -2,13 +2,19 @@
  * Which job each launch of one pass is for. The ledger knows which of a lane's jobs has the fewest planned runners;
  * those planned in the pass itself are counted here, because their rows are written when it ends.
  */
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { Ledger, UnreadableRow, Waiting } from '../ledger/ledger.ts';
 
 /** Jobs looked at behind those that may not have a runner now. */
 const MAX_BEHIND = 100;
 
+type PermittedLane = Pick<LaneSpec, 'key' | 'registration'>;
+
 export class NextJobs {
   readonly #ledger: Pick<Ledger, 'waitingJobs'>;
+  /** Of a lane: workflow runs whose jobs may have no runner, so that they keep none behind them waiting. */
+  readonly #besides: (lane: PermittedLane) => readonly number[];
+  readonly #lanes = new Map<string, PermittedLane>();
   /** By lane: how many launches may be planned. */
   readonly #permits = new Map<string, number>();
   /** By lane, in the ledger's order. */
@@ -20,9 +26,17 @@ export class NextJobs {
   /** Lanes whose jobs behind those for the permits were read too. */
   readonly #readBehind = new Set<string>();
 
-  constructor(ledger: Pick<Ledger, 'waitingJobs'>, permits: readonly { readonly lane: { readonly key: string } }[]) {
+  constructor(
+    ledger: Pick<Ledger, 'waitingJobs'>,
+    permits: readonly { readonly lane: PermittedLane }[],
+    besides: (lane: PermittedLane) => readonly number[] = () => [],
+  ) {
     this.#ledger = ledger;
-    for (const { lane } of permits) this.#permits.set(lane.key, (this.#permits.get(lane.key) ?? 0) + 1);
+    this.#besides = besides;
+    for (const { lane } of permits) {
+      this.#lanes.set(lane.key, lane);
+      this.#permits.set(lane.key, (this.#permits.get(lane.key) ?? 0) + 1);
+    }
   }
 
   /** Fewest runners planned, then waiting for longest. Undefined: the lane has none. */
@@ -60,7 +74,10 @@ export class NextJobs {
   }
 
   async #read(laneKey: string, limit: number): Promise<readonly Waiting[]> {
-    const readable = await this.#ledger.waitingJobs(laneKey, limit, (row) => void this.#unreadable.set(laneKey, row));
+    const note = (row: UnreadableRow) => void this.#unreadable.set(laneKey, row);
+    const lane = this.#lanes.get(laneKey);
+    const besides = lane === undefined ? [] : this.#besides(lane);
+    const readable = await this.#ledger.waitingJobs(laneKey, limit, note, besides);
     const waiting = readable.map((job) => {
       const here = this.#planned.get(job.key) ?? 0;
       return here === 0 ? job : { ...job, planned: job.planned + here };

@@ -16,6 +16,8 @@ export interface ReasonSources {
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
   readonly blockedBy: (laneKey: string) => string | undefined;
+  /** Why the workflow run may have no further runner now. */
+  readonly runFull: (registration: string, runId: number) => Promise<string | undefined>;
   /** Why the job could not be settled, while it rests for that. */
   readonly notSettled: (jobKey: string) => string | undefined;
   /** Why the lane is not planned, while its row cannot be read. */
@@ -27,6 +29,7 @@ export interface ReasonSources {
 /** Runners looked at for one reason. */
 const MAX_RUNNERS = 100;
 /** The reasons of the others are told. */
+const COUNTED = 'it is being counted: its runner follows';
 const leaveOut = (): void => {};
 
 export class Reasons {
@@ -67,8 +70,9 @@ export class Reasons {
     const counts = await this.#counts(job.laneKey);
     if (job.hold !== null) return await this.#held(job, counts?.lane.runnerGroup ?? '');
     if (job.disputed) return "GitHub's answers about it contradict each other: it is read again";
-    const reason = counts === undefined ? undefined : await this.#demand(counts);
-    return reason ?? 'it is being counted: its runner follows';
+    if (counts === undefined) return COUNTED;
+    const full = job.planned === 0 ? await this.#sources.runFull(counts.lane.registration, job.runId) : undefined;
+    return (await this.#demand(counts, full)) ?? COUNTED;
   }
 
   async #counts(laneKey: string): Promise<LaneCounts | undefined> {
@@ -76,11 +80,12 @@ export class Reasons {
     return known ?? (await this.#sources.ledger.laneCounts([laneKey], () => {}))[0];
   }
 
-  async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {
+  /** `runFull`: of the run of the job that is asked about. */
+  async #demand({ demand, lane }: LaneCounts, runFull?: string): Promise<string | undefined> {
     if (demand === 0) return undefined;
     const { blockedBy, board, clock, permits } = this.#sources;
-    const obstacles = { ...(await permits.obstacles(lane)), own: blockedBy(lane.key) };
-    if (board.need(lane) === 0) {
+    const obstacles = { ...(await permits.obstacles(lane)), own: runFull ?? blockedBy(lane.key) };
+    if (board.need(lane) === 0 && runFull === undefined) {
       const runners = await this.#supply(lane);
       // A runner that GitHub is asked to register does not count as supply where it refused the ones before.
       const trying = runners.every(({ githubRunnerId, state }) => state === 'creating' && githubRunnerId === null);

@@ -138,6 +138,8 @@ export interface Limits {
   readonly maxRunners: number | undefined;
   /** Of all its registrations together. Absent: no limit. */
   readonly maxLaunchesPerMinute?: number;
+  /** Of one workflow run, over all its registrations. Absent: no limit. */
+  readonly maxRunnersPerRun?: number;
   readonly maxCpu: number | undefined;
   readonly maxMemoryGiB: number | undefined;
   readonly maxDiskGiB: number | undefined;
@@ -254,6 +256,8 @@ export interface Registration {
   readonly chargeLabels: Readonly<Record<string, string>>;
   /** Absent: no limit of its own. */
   readonly maxLaunchesPerMinute?: number;
+  /** Of one workflow run. Absent: no limit of its own. */
+  readonly maxRunnersPerRun?: number;
   /** When nothing is launched. Absent: never. */
   readonly maintenance?: readonly RecurringWindow[];
   /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */

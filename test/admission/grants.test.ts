@@ -134,6 +134,7 @@ const onlyRead = [
   'limits.maxRegistrations',
   'limits.maxRunners',
   'limits.maxLaunchesPerMinute',
+  'limits.maxRunnersPerRun',
 ];
 
 // T2

@@ -472,6 +472,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
             owner: 'Acme',
             repository: 'web',
             jobId,
+            runId: fact({ jobId }).runId,
             planned: jobId === 1 ? 1 : 0,
             launches: 0,
             lastLaunchAtMs: null,
@@ -484,6 +485,33 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           })),
         );
         expect(keys(await ledger.waitingJobs(lane().key, 1, 'reject'))).to.deep.equal([keyOf(2)]);
+      });
+
+      it('leave out those of some runs, and count runners by the run of their job, or of the one that they are for', async () => {
+        const ofRun = (jobId: number) => fact({ jobId, runId: jobId === 4 ? 72 : 71, observedAtMs: 10_000 + jobId });
+        await ledger.recordFacts([1, 2, 3, 4].map(ofRun));
+        for (const jobId of [1, 2, 3, 4]) await ledger.settleJobs([admitted(await known(keyOf(jobId)), lane())]);
+        const besides = async (runs: readonly number[]) =>
+          keys(await ledger.waitingJobs(lane().key, 10, 'reject', runs));
+        expect(await besides([71])).to.deep.equal([keyOf(4)]);
+        expect(await besides([72, 99])).to.deep.equal([keyOf(1), keyOf(2), keyOf(3)]);
+        expect(await besides([71, 72])).to.deep.equal([]);
+        await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1) }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', forJobKey: keyOf(2), jobKey: keyOf(4) }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-3', forJobKey: keyOf(3), instanceState: 'ended' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-4', registration: 'other', forJobKey: keyOf(1) }), 'launch');
+        const counted = await ledger.liveCountsByRun(['acme', 'none']);
+        expect(counted.toSorted((a, b) => a.runId - b.runId)).to.deep.equal([
+          { registration: 'acme', runId: 71, count: 1 },
+          { registration: 'acme', runId: 72, count: 1 },
+        ]);
+        expect(await ledger.liveCountsByRun([])).to.deep.equal([]);
+        const runs = await ledger.laneRuns(lane().key, 'spec-1');
+        expect(runs.toSorted((a, b) => a.runId - b.runId)).to.deep.equal([
+          { runId: 71, demand: 3, supply: 3 },
+          { runId: 72, demand: 1, supply: 0 },
+        ]);
+        expect((await ledger.laneRuns(lane().key, 'other')).map(({ supply }) => supply)).to.deep.equal([0, 0]);
       });
     });
 

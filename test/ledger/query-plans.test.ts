@@ -100,6 +100,9 @@ describe('the plans that SQLite makes', () => {
     ['the demand of a lane', laneQueries.laneDemand(builder, 'l'), 'COVERING INDEX jobsInDemand'],
     ['the supply of a lane', laneQueries.laneSupply(builder, 'l'), 'COVERING INDEX runnersLiveByLane'],
     ['the next job of a lane', laneQueries.waitingJobs(builder, 9, 'l'), 'jobsInDemand'],
+    ['likewise, without some runs', laneQueries.waitingJobsBesides(builder, 9, 'l', [1]), 'jobsInDemand'],
+    ['the demand of each run', laneQueries.laneDemandByRun(builder, 'l'), 'jobsInDemand'],
+    ['the supply of each run', laneQueries.laneSupplyByRun(builder, 'l', 's'), 'runnersLiveByLane'],
     ['lanes in use', laneQueries.lanesInUse(builder), 'jobsInDemand'],
     ['the held jobs of a lane', heldJobQueries.laneHeld(builder, 'l'), 'jobsHeldByLane'],
     ['held jobs that waited too long', heldJobQueries.overdueHeldJobs(builder, 9, 9), 'jobsHeldBy'],
@@ -130,6 +133,7 @@ describe('the plans that SQLite makes', () => {
     ['all open jobs, to settle them again', jobQueries.unsettleOpenJobs(builder, 9, 9), 'jobsOpen'],
     ['ended jobs of the future', jobQueries.cutEndedJobsToNow(builder, 9), 'jobsByAge (firstSeenAtMs>?)'],
     ['one runner', runnerQueries.runnerByName(builder, 'd-1'), 'sqlite_autoindex_runners_1'],
+    ['runners of each run', runnerQueries.liveCountsByRun(builder, 'r'), 'runnersLiveByBackend'],
     ['runners to look at', runnerQueries.runnersDue(builder, 9, 9), 'runnersLiveByCheck'],
     [
       'runners to look at, of some',

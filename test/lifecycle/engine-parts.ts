@@ -13,6 +13,7 @@ import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
+import { RunLimits } from '../../dispatcher/lifecycle/run-limit.ts';
 import { RunOrigins } from '../../dispatcher/lifecycle/run-origins.ts';
 import { HandOver } from '../../dispatcher/lifecycle/standby/hand-over.ts';
 import { Pools } from '../../dispatcher/lifecycle/standby/pools.ts';
@@ -39,6 +40,7 @@ export interface EngineParts extends RunnerContextParts {
   readonly verifier: Verifier;
   readonly handOver: HandOver;
   readonly pools: Pools;
+  readonly runLimits: RunLimits;
   readonly doubts: Doubts;
   readonly visibilities: Visibilities;
   readonly runOrigins: RunOrigins;
@@ -157,6 +159,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     verifier: new RecordingVerifier(made),
     handOver: new HandOver(clock, 10),
     pools: new Pools(tenants, true),
+    runLimits: new RunLimits(made),
     doubts: new RecordingDoubts(made),
     visibilities: new Visibilities(made),
     runOrigins: new RunOrigins(made),

@@ -4,7 +4,7 @@ import { NextJobs } from '../../dispatcher/lifecycle/next-jobs.ts';
 
 function waiting(key: string, planned: number): Waiting {
   return {
-    ...{ key, host: 'github.com', owner: 'acme', repository: 'web', jobId: 1, planned, launches: planned },
+    ...{ key, host: 'github.com', owner: 'acme', repository: 'web', jobId: 1, runId: 1, planned, launches: planned },
     ...{ lastLaunchAtMs: null, stolen: 0, passedOver: 0, probing: false, verifiedAtMs: null },
     ...{ statusSinceMs: 0, disputed: false },
   };
@@ -21,7 +21,7 @@ async function keys(jobs: NextJobs, launches: number): Promise<readonly (string 
 }
 
 describe('which job each launch of a pass is for', () => {
-  const permits = Array.from({ length: 4 }, () => ({ lane: { key: 'lane' } }));
+  const permits = Array.from({ length: 4 }, () => ({ lane: { key: 'lane', registration: 'acme' } }));
 
   it('is another one each time, as long as there are others with as few runners planned', async () => {
     const ledger = { waitingJobs: async () => [waiting('a', 0), waiting('b', 0), waiting('c', 1)] };

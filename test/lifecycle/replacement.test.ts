@@ -12,6 +12,7 @@ function waiting(fields: Partial<Waiting>): Waiting {
     owner: 'acme',
     repository: 'web',
     jobId: 1,
+    runId: 1,
     planned: 0,
     launches: 0,
     lastLaunchAtMs: null,

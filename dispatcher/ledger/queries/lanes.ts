@@ -68,8 +68,38 @@ export function lanesInUse(builder: Builder): Query {
     .compile();
 }
 
-export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
+export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) => waitingOf(builder, laneKey, limit));
+
+/** `runs`: ids of workflow runs whose jobs are left out. */
+export function waitingJobsBesides(builder: Builder, limit: number, laneKey: string, runs: readonly number[]): Query {
+  return waitingOf(builder, laneKey, limit).where('runId', 'not in', runs).compile();
+}
+
+export const laneDemandByRun = fixed((builder, laneKey: string) =>
   builder
+    .selectFrom('jobs')
+    .select(['runId', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('demand', '=', yes)
+    .where('laneKey', '=', laneKey)
+    .groupBy('runId'),
+);
+
+/** Runners without a job, by the run that each was launched for. */
+export const laneSupplyByRun = fixed((builder, laneKey: string, specHash: string) =>
+  builder
+    .selectFrom('runners')
+    .innerJoin('jobs', 'jobs.key', 'runners.forJobKey')
+    .select(['jobs.runId', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('runners.live', '=', yes)
+    .where('runners.laneKey', '=', laneKey)
+    .where('runners.specHash', '=', specHash)
+    .where('runners.state', 'in', unbound)
+    .where('runners.jobKey', 'is', null)
+    .groupBy('jobs.runId'),
+);
+
+function waitingOf(builder: Builder, laneKey: string, limit: number) {
+  return builder
     .selectFrom('jobs')
     .select([
       'key',
@@ -77,6 +107,7 @@ export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
       'owner',
       'repository',
       'jobId',
+      'runId',
       'planned',
       'launches',
       'lastLaunchAtMs',
@@ -92,8 +123,8 @@ export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
     .orderBy('planned')
     .orderBy('statusSinceMs')
     .orderBy('key')
-    .limit(atMost(limit)),
-);
+    .limit(atMost(limit));
+}
 
 /** A lane with an open job stays, queued or not: the job may return to its queue. That of an observed one stays for its report. */
 export function deleteEmptyLanes(builder: Builder): Query {

@@ -206,6 +206,27 @@ export const liveCounts = fixed((builder) =>
     .groupBy(['registration', 'backend']),
 );
 
+/** By the run whose job each runs, or was launched for. Those that no cap counts are left out here as well. */
+export const liveCountsByRun = fixed((builder, registration: string) =>
+  builder
+    .selectFrom('runners')
+    .innerJoin('jobs', (join) =>
+      join.on('jobs.key', '=', ({ fn }) => fn.coalesce('runners.jobKey', 'runners.forJobKey')),
+    )
+    .select(['jobs.runId', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('runners.live', '=', yes)
+    .where('runners.registration', '=', registration)
+    .where(
+      'runners.instanceState',
+      'not in',
+      (['absent', 'ended'] as const).map((state) => sql.lit(state)),
+    )
+    .where(({ eb, or }) =>
+      or([eb('runners.instanceState', '<>', sql.lit('none')), eb('runners.state', '=', sql.lit('creating'))]),
+    )
+    .groupBy('jobs.runId'),
+);
+
 export const registrationsWithRunners = fixed((builder) =>
   builder.selectFrom('runners').select('registration').distinct().where('live', '=', yes).orderBy('registration'),
 );

@@ -53,9 +53,23 @@ export function* waitingJobs(
   laneKey: string,
   limit: number,
   unreadable: OnUnreadable,
+  besides: readonly number[] = [],
 ): Step<readonly Waiting[]> {
-  const waiting = yield laneQueries.waitingJobs(context.builder, limit, laneKey);
+  const waiting = yield besides.length === 0
+    ? laneQueries.waitingJobs(context.builder, limit, laneKey)
+    : laneQueries.waitingJobsBesides(context.builder, limit, laneKey, besides);
   return rows.readable(waiting.rows, rows.waiting, unreadable);
+}
+
+export function* laneRuns(
+  { builder }: Context,
+  laneKey: string,
+  specHash: string,
+): Step<readonly { readonly runId: number; readonly demand: number; readonly supply: number }[]> {
+  const demand = (yield laneQueries.laneDemandByRun(builder, laneKey)).rows.map(rows.runCount);
+  const supply = (yield laneQueries.laneSupplyByRun(builder, laneKey, specHash)).rows.map(rows.runCount);
+  const supplied = new Map(supply.map(({ runId, count }) => [runId, count]));
+  return demand.map(({ runId, count }) => ({ runId, demand: count, supply: supplied.get(runId) ?? 0 }));
 }
 
 export function* deleteEmptyLanes(context: Context): Step<number> {

@@ -108,6 +108,18 @@ export function* nextCheckAt(context: Context): Step<number | null> {
   return firstOf(yield runnerQueries.nextCheckAt(context.builder), rows.momentOf) ?? null;
 }
 
+export function* liveCountsByRun(
+  { builder }: Context,
+  registrations: readonly string[],
+): Step<readonly (rows.RunCount & { readonly registration: string })[]> {
+  const counts: (rows.RunCount & { readonly registration: string })[] = [];
+  for (const registration of registrations) {
+    const found = (yield runnerQueries.liveCountsByRun(builder, registration)).rows.map(rows.runCount);
+    counts.push(...found.map((count) => ({ registration, ...count })));
+  }
+  return counts;
+}
+
 export function* liveCounts(context: Context): Step<readonly rows.LiveCount[]> {
   return (yield runnerQueries.liveCounts(context.builder)).rows.map(rows.liveCount);
 }
