@@ -48,7 +48,9 @@ describe('runners of one workflow run', () => {
     if (runner === undefined) throw new Error('it has no runner');
     const { runId = 0 } = fixture.jobs.get(key) ?? {};
     for (const status of ['in_progress', 'completed'] as const) {
-      await fixture.tell(told(fixture, { jobId, runId, status, runnerName: runner.name, runnerId: runner.githubRunnerId }));
+      await fixture.tell(
+        told(fixture, { jobId, runId, status, runnerName: runner.name, runnerId: runner.githubRunnerId }),
+      );
       await fixture.advance(1_000);
     }
     fixture.runners.delete(runner.name);
