@@ -21,6 +21,7 @@ export type GrantField =
   | 'credentials'
   | 'backends'
   | 'backendKinds'
+  | 'secretStores'
   | 'presets'
   | 'requireHook'
   | 'hookImages'
@@ -68,6 +69,8 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
       return grant[field];
     case 'presets':
       return grant.presets ?? [];
+    case 'secretStores':
+      return grant.secretStores ?? [];
     case 'limits.workflows':
       return grant.limits.workflows ?? [];
     case 'limits.branches':

@@ -9,6 +9,7 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { printable } from './output.ts';
+import { systemSecretValues } from './secret-values.ts';
 import { shownPath } from './shown-path.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -41,7 +42,9 @@ export async function sourcesIn(
 ): Promise<ConfigurationSources> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const places = await configurationFiles(at(folder), config === undefined ? undefined : at(config));
-  return { ...places, environment: terminal.environment, files: systemFiles, provider: loadProvider };
+  const { environment } = terminal;
+  const secretValues = systemSecretValues(environment);
+  return { ...places, environment, files: systemFiles, provider: loadProvider, secretValues };
 }
 
 /** The same, from wherever its files are. */

@@ -33,6 +33,7 @@ import { takeWayOut } from './deploy/way-out.ts';
 import { type LoadedConfiguration, loadedFrom, sourcesIn } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { counted, printable } from './output.ts';
+import { systemSecretValues } from './secret-values.ts';
 import { spareMemory, systemMemory } from './spare-memory.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -112,6 +113,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       });
       const reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
       reloading?.start();
+      if (reloading !== undefined) live?.sources.secretValues?.start(log);
       const keeping = keepVersions(dispatcher, loaded, log);
       hangUp.follow(() => reload(reloading, log));
       // Not at the end alone: a process that is killed would keep nothing for the next start.
@@ -297,6 +299,11 @@ function reloadingOf(
   });
 }
 
+function bundleSources(packed: Bundle, terminal: Terminal): Omit<ConfigurationSources, 'provider'> {
+  const environment = { ...terminal.environment, ...packed.environment };
+  return { ...BUNDLE_PLACES, environment, files: bundleFiles(packed), secretValues: systemSecretValues(environment) };
+}
+
 interface LoadedForService extends Pick<StartedWith, 'configuration' | 'good' | 'isComplete'> {
   /** Where its files are. */
   readonly files: Files;
@@ -317,9 +324,7 @@ async function load(
   if (proxy !== undefined && proxy.problems.length > 0) return undefined;
   const files = packed === undefined ? systemFiles : bundleFiles(packed);
   const sources =
-    packed === undefined
-      ? live && { ...live.sources, memory: live.files.memory }
-      : { ...BUNDLE_PLACES, environment: { ...terminal.environment, ...packed.environment }, files };
+    packed === undefined ? live && { ...live.sources, memory: live.files.memory } : bundleSources(packed, terminal);
   if (sources === undefined) return undefined;
   const loaded = await loadedFrom({ ...sources, ...memories }, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);

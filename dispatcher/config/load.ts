@@ -26,14 +26,16 @@ import { errorCode, type Files, fileProblem } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
+import type { Reach } from './reach.ts';
 import { Reading } from './reading.ts';
 import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
-import { type Reach, References } from './reference.ts';
+import { References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
 import { type Gathered, gather, type NamedFile, type RegistrationSource, stateOf } from './registration-source.ts';
 import { NAME } from './schema.ts';
 import { sealedReach } from './sealed-values.ts';
+import type { SecretValues } from './secret-values.ts';
 import { PrivateKeys, type ProviderLookup } from './shared-sections.ts';
 import { type TenantLookup, tenantLookup } from './tenants.ts';
 import { findTies } from './ties.ts';
@@ -64,6 +66,8 @@ export interface ConfigurationSources {
   readonly lastGood?: (dispatcher: DispatcherConfig, name: string) => Promise<string | undefined>;
   /** Where registrations are kept beside the folder, as dispatcher.yaml says. Default: nowhere. */
   readonly elsewhere?: (dispatcher: DispatcherConfig) => Promise<readonly RegistrationSource[]>;
+  /** What is in the clouds' own stores. Default: it is not read, which is a note. */
+  readonly secretValues?: SecretValues;
   /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
@@ -108,6 +112,10 @@ export interface Inspection {
   readonly files: readonly string[];
 }
 
+/** For values in the clouds' own stores, all of them together: what has not come by then comes as a change. */
+const START_WAIT_MS = 15_000;
+const RELOAD_WAIT_MS = 500;
+
 const MAX_REGISTRATIONS = 20_000;
 /** Enough for tens of thousands of tenants. */
 export const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
@@ -119,6 +127,7 @@ export const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_0
  * them is the platform's to fix, and an earlier dispatcher that still serves should go on.
  */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
+  sources.secretValues?.waitFor(START_WAIT_MS);
   const inspection = await inspectConfiguration(sources, 'required');
   const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete, sourceProblems } = inspection;
   const setAside = new Set(quarantined.map(({ name }) => name));
@@ -142,6 +151,7 @@ export async function loadConfiguration(sources: ConfigurationSources): Promise<
 export async function reloadConfiguration(
   sources: ConfigurationSources & { readonly memory: ReadingMemory },
 ): Promise<Loaded> {
+  sources.secretValues?.waitFor(RELOAD_WAIT_MS);
   const inspection = await inspectConfiguration(sources, 'required');
   const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete } = inspection;
   const platformProblems = [...inspection.platformProblems, ...inspection.sourceProblems];
@@ -707,7 +717,8 @@ function isOwned(owners: readonly TenantEntry[], tenants: TenantLookup | undefin
 function reachOf(registration: string, platform: Platform, tenant: TenantEntry | undefined): Reach {
   const sealed = sealedReach(registration, platform);
   if (tenant?.grant === undefined) return { kind: 'platform', sealed };
-  return { kind: 'tenant', alias: tenant.name, aliases: (platform.tenants ?? []).map(({ name }) => name), sealed };
+  const aliases = (platform.tenants ?? []).map(({ name }) => name);
+  return { kind: 'tenant', alias: tenant.name, aliases, grant: tenant.grant, sealed };
 }
 
 /** What all files of one configuration have in common. */
@@ -719,7 +730,7 @@ interface Shared {
 }
 
 function sharedBy(sources: ConfigurationSources): Shared {
-  const { environment, files, dispatcherFile, secrets = 'required' } = sources;
-  const references = new References({ environment, files, folder: dirname(resolve(dispatcherFile)) });
+  const { environment, files, dispatcherFile, secretValues, secrets = 'required' } = sources;
+  const references = new References({ environment, files, secretValues, folder: dirname(resolve(dispatcherFile)) });
   return { sources, references, secrets, keys: new PrivateKeys() };
 }

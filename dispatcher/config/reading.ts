@@ -8,7 +8,8 @@ import { formatPath, type Path, type Problem } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
 import type { YamlFile } from './document.ts';
 import { wordsOfIssue } from './issue-words.ts';
-import type { Reach, References } from './reference.ts';
+import type { Reach } from './reach.ts';
+import type { References } from './reference.ts';
 import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { keyMeant, unknownKeyCure } from './schema.ts';
@@ -22,7 +23,7 @@ const MAX_KEY_LENGTH = 64;
 const MIN_SECRET_LENGTH = 16;
 
 export class Reading {
-  /** That it refers to. */
+  /** That it refers to, and what stands for secrets in stores. */
   readonly files: readonly string[];
   /** Worth reporting, but not an error. */
   readonly notes: Problem[] = [];
@@ -70,7 +71,8 @@ export class Reading {
     const resolved = await resolveReferences(yaml.value, reach, references, bounds);
     const reading = new Reading(yaml, resolved, reach.sealed !== undefined);
     for (const { kind, path, message, cure } of resolved.findings) {
-      if (kind === 'exposed' || (kind === 'absent' && secrets === 'optional')) reading.note(path, message, cure);
+      const isNote = kind === 'exposed' || kind === 'stale' || kind === 'unread';
+      if (isNote || (kind === 'absent' && secrets === 'optional')) reading.note(path, message, cure);
       else reading.problem(path, message, cure);
     }
     return reading;
@@ -206,7 +208,7 @@ export class Reading {
   /** `value` is not repeated, but for the kind of what is meant as a reference. */
   plainSecret(path: Path, value: string): void {
     const references = this.#sealable ? '${env:NAME}, ${file:PATH} or ${sealed:…}' : '${env:NAME} or ${file:PATH}';
-    const kind = /^\$\{([a-z]{1,12}):[^}]*\}$/i.exec(value)?.[1];
+    const kind = /^\$\{([a-z-]{1,20}):[^}]*\}$/i.exec(value)?.[1];
     if (kind !== undefined) {
       this.problem(path, `\`\${${kind}:…}\` is not a reference`, `Write ${references}.`);
       return;

@@ -1,47 +1,32 @@
 /**
  * `${env:NAME}` and `${file:PATH}`: how a configuration refers to a value stored elsewhere. Who may refer to what:
  * the platform's own files anything; a tenant's file its own variables and its own folder, nothing else.
- * `${sealed:…}` holds the value itself, which opens in one field of one registration.
+ * `${sealed:…}` holds the value itself, which opens in one field of one registration. What is in a cloud's own store:
+ * secret-references.ts.
  */
 import { isAbsolute, join, normalize } from 'node:path';
-import type { Path } from '../model/problem.ts';
 import { errorCode, type FileContent, FileRefused, type Files, fileProblem } from './files.ts';
-
-export type Reach = (
-  | { readonly kind: 'platform' }
-  | { readonly kind: 'tenant'; readonly alias: string /** Every tenant's. */; readonly aliases: readonly string[] }
-) & {
-  /** Absent in dispatcher.yaml, for which nothing can be sealed. */
-  readonly sealed?: SealedReach;
-};
-
-/** What opens the sealed values of one registration. */
-export interface SealedReach {
-  /** `text`: without `${sealed:` and `}`. */
-  open(text: string, path: Path): Resolution;
-}
+import type { Reach, Resolution } from './reach.ts';
+import {
+  type ResolvedSecret,
+  resolveSecret,
+  SECRET_SCHEMES,
+  type SecretContext,
+  type SecretReference,
+} from './secret-references.ts';
+import type { SecretValues } from './secret-values.ts';
 
 export interface ReferenceSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly files: Pick<Files, 'read'>;
+  /** Undefined: nothing in the clouds' own stores is read. */
+  readonly secretValues?: SecretValues | undefined;
   /** Of dispatcher.yaml: `${file:…}` is relative to it. */
   readonly folder: string;
 }
 
-export type Resolution =
-  | { readonly outcome: 'none' }
-  | {
-      readonly outcome: 'value';
-      readonly value: string;
-      /** For a file: which users besides its owner can read it. */
-      readonly exposed?: { readonly file: string; readonly to: 'everybody' | 'group' };
-    }
-  /** Valid but missing: a problem to `serve`, a note to `validate`. */
-  | { readonly outcome: 'absent'; readonly message: string; readonly cure: string }
-  | { readonly outcome: 'wrong'; readonly message: string; readonly cure: string };
-
 const WHOLE = /^\$\{(env|file):([^}]*)\}$/;
-const ANYWHERE = /\$\{(?:env|file|sealed):/;
+const ANYWHERE = new RegExp(`\\$\\{(?:env|file|sealed|${SECRET_SCHEMES.join('|')}):`);
 const SEALED = /^\$\{sealed:([^}]*)\}$/;
 const MAX_VALUE_BYTES = 65_536;
 
@@ -72,6 +57,11 @@ export class References {
       this.#known.set(key, resolution);
     }
     return resolution;
+  }
+
+  /** Not kept here: the values are. */
+  secret(reference: SecretReference, context: Omit<SecretContext, 'values'>): Promise<ResolvedSecret> {
+    return resolveSecret(reference, { ...context, values: this.#sources.secretValues });
   }
 }
 

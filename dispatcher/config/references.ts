@@ -1,8 +1,11 @@
 /** Resolves all references in a file, and collects the findings. */
 import { formatPath, type Path } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
-import { type Reach, type References, type Resolution, sealedIn } from './reference.ts';
+import type { Reach, Resolution } from './reach.ts';
+import { type References, sealedIn } from './reference.ts';
+import { valueAt } from './salvage.ts';
 import { fieldOf } from './sealing.ts';
+import { type SecretReference, secretIn } from './secret-references.ts';
 
 /** The limits for one file. */
 export interface FileBounds {
@@ -15,8 +18,11 @@ export interface FileBounds {
 
 export interface ReferenceFinding {
   readonly path: Path;
-  /** `absent`: valid, but missing. `exposed`: present, but other users can read it. */
-  readonly kind: 'absent' | 'wrong' | 'exposed';
+  /**
+   * `absent`: valid, but missing. `exposed`: present, but other users can read it. `stale`: present, and could not be read
+   * again. `unread`: in a store that this command does not ask.
+   */
+  readonly kind: 'absent' | 'wrong' | 'exposed' | 'stale' | 'unread';
   readonly message: string;
   readonly cure: string;
 }
@@ -28,7 +34,7 @@ export interface ResolvedReferences {
   /** The values, which must never be displayed. */
   readonly revealed: readonly string[];
   readonly findings: readonly ReferenceFinding[];
-  /** That it refers to and may read, whether or not they could be read. */
+  /** That it refers to and may read, whether or not they could be read; and what stands for secrets in stores. */
   readonly files?: readonly string[];
 }
 
@@ -72,9 +78,12 @@ export async function resolveReferences(
   });
   if (wanted.size === 0) return asWritten;
   const known = new Map<string, Resolution>();
+  const secrets = new Map<string, SecretReference>();
   for (const text of wanted) {
-    if (known.size >= bounds.references) break;
-    if (sealedIn(text) !== undefined) continue;
+    if (known.size + secrets.size >= bounds.references) break;
+    const secret = secretIn(text);
+    if (secret !== undefined) secrets.set(text, secret);
+    if (secret !== undefined || sealedIn(text) !== undefined) continue;
     const resolution = await sources.resolve(text, reach);
     if (resolution.outcome !== 'none') known.set(text, resolution);
     else wanted.delete(text);
@@ -82,7 +91,7 @@ export async function resolveReferences(
   const beyond = tooMany(bounds.references);
   const opened = new Map<string, Resolution>();
   const files = [...known.keys()].flatMap((text) => sources.fileOf(text, reach) ?? []);
-  const resolved = walk(root, bounds.values, (text, path) => {
+  const resolveAt = (text: string, path: Path): Resolution => {
     const sealed = sealedIn(text);
     if (sealed === undefined) return known.get(text) ?? (wanted.has(text) ? beyond : NO_REFERENCE);
     // What aliases repeat is opened once for each field, and no more often than other references are looked up.
@@ -93,8 +102,23 @@ export async function resolveReferences(
       opened.set(key, resolution);
     }
     return resolution;
-  });
-  return { ...resolved, files };
+  };
+  if (secrets.size > 0) {
+    // What opens a store is in the same file, and may be a reference itself.
+    const { value } = walk(root, bounds.values, (text, path) => (secrets.has(text) ? beyond : resolveAt(text, path)));
+    const backends = valueAt(value, ['backends']);
+    const found = await Promise.all(
+      [...secrets].map(async ([text, secret]) => {
+        const context = { reach, backends, isPlaceholder: holdsPlaceholder };
+        return { text, ...(await sources.secret(secret, context)) };
+      }),
+    );
+    for (const { text, resolution, path } of found) {
+      known.set(text, resolution);
+      if (path !== undefined) files.push(path);
+    }
+  }
+  return { ...walk(root, bounds.values, resolveAt), files };
 }
 
 function openSealed(sealed: string, path: Path, reach: Reach): Resolution {
@@ -136,6 +160,7 @@ function walk(
       const { message, cure } = exposure(resolution.exposed);
       find('exposed', message, cure);
     }
+    if (resolution.stale !== undefined) find('stale', resolution.stale.message, resolution.stale.cure);
     return resolution.value;
   }
 

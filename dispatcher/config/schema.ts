@@ -69,6 +69,8 @@ const image = matching(
   /^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}$/,
   'an image reference is written like ghcr.io/acme/runner:2.335',
 );
+/** Never all stores at once. */
+const SECRET_GLOB = /^(?:azure-key-vault|gcp-secret|alibaba-secret):./;
 const globs = z.array(z.string().min(1).max(512)).max(1000);
 const runners = z.int().min(1).max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
 const launchesPerMinute = z.int().min(1).max(10_000);
@@ -469,6 +471,13 @@ export const tenantFile = strict({
     .optional()
     .describe('Of which kinds it may configure its own backends.'),
   presets: globs.optional().describe("Which of this file's presets its jobs may name. Default: all."),
+  secretStores: z
+    .array(matching(SECRET_GLOB, 'write it as azure-key-vault:…, gcp-secret:… or alibaba-secret:…').max(512))
+    .max(1000)
+    .optional()
+    .describe(
+      'Which secrets in the clouds’ own stores it may read by the identity of the dispatcher: globs such as azure-key-vault:acme/*.',
+    ),
   requireHook: z
     .union([z.boolean(), z.literal('listed')], 'write true, false, or `listed`')
     .optional()

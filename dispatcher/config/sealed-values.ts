@@ -1,8 +1,8 @@
 /** `sealing` of dispatcher.yaml, and what a sealed value in a registration's file stands for. */
 import type { KeyObject } from 'node:crypto';
 import type { Path } from '../model/problem.ts';
+import type { Resolution, SealedReach } from './reach.ts';
 import type { Reading } from './reading.ts';
-import type { Resolution, SealedReach } from './reference.ts';
 import { dispatcherFile } from './schema.ts';
 import { fieldOf, keyIdIn, open, parsePrivateKey, parsePublicKey, type SealingKey } from './sealing.ts';
 

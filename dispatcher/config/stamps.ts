@@ -20,6 +20,8 @@ export interface StampsOptions {
   readonly registrationsFolder: string;
   readonly files: Pick<Files, 'list'>;
   readonly now: () => number;
+  /** Of what is watched and is no file. Default: there is no such thing. */
+  readonly stampOf?: (path: string) => Stamp | undefined;
   /** What a file looks like now; undefined if there is none. Default: asks the system. */
   readonly stampNow?: (path: string) => Stamp | undefined;
   /**
@@ -59,7 +61,8 @@ export class Stamps {
 
   constructor(options: StampsOptions) {
     this.#options = options;
-    this.#stampNow = options.stampNow ?? systemStamp;
+    const { stampNow = systemStamp, stampOf } = options;
+    this.#stampNow = stampOf === undefined ? stampNow : (path) => stampOf(path) ?? stampNow(path);
   }
 
   /**
@@ -74,6 +77,10 @@ export class Stamps {
       this.#files.set(path, known);
     }
     return `${known.accepted} ${known.again}`;
+  }
+
+  watches(path: string): boolean {
+    return this.#files.has(path);
   }
 
   /** Others are not watched any more, but for what is in the folder of registrations. */

@@ -109,10 +109,16 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       dockerInDocker: powers.dockerInDocker ?? false,
       spot: powers.spot ?? false,
     },
+    ...defined<Pick<Grant, 'secretStores'>>({ secretStores: secretGlobs(file.secretStores) }),
     ...hookOf(file),
     ...defined<Pick<Grant, 'presets'>>({ presets: file.presets }),
     places: placesOf(tenant, places),
   };
+}
+
+/** Vaults and their secrets know no upper case. */
+function secretGlobs(globs: readonly string[] | undefined): readonly string[] | undefined {
+  return globs?.map((glob) => (glob.startsWith('azure-key-vault:') ? glob.toLowerCase() : glob));
 }
 
 function hookOf({ requireHook = false, hookImages }: TenantFile): Pick<Grant, 'requireHook'> {

@@ -23,14 +23,20 @@ export class LiveFiles {
   constructor(sources: ConfigurationSources, options: LiveFilesOptions) {
     this.#sources = sources;
     this.#keptValues = options.keptValues ?? ((dispatcher) => KeptValues.beside(dispatcher));
+    const { secretValues } = sources;
+    const stampOf = (path: string) => secretValues?.stampOf(path);
     const versions = new Versions(options.elsewhere ?? (() => []));
-    this.stamps = new Stamps({ ...sources, ...options, elsewhere: () => versions.now() });
+    this.stamps = new Stamps({ ...sources, ...options, stampOf, elsewhere: () => versions.now() });
     this.memory = new ReadingMemory(this.stamps);
   }
 
   /** `versions`: the last good versions, from the ledger. */
   async read(what: 'changed' | 'all', versions?: Pick<LastGoodVersions, 'of'>): Promise<Loaded> {
-    if (what === 'all') this.memory.forget();
+    const { secretValues } = this.#sources;
+    if (what === 'all') {
+      this.memory.forget();
+      secretValues?.refresh();
+    }
     // With another dispatcher.yaml every registration is read again, and few of their texts will have changed.
     const areAllRead = this.memory.platform() === undefined;
     let kept: KeptValues | undefined;
@@ -43,6 +49,7 @@ export class LiveFiles {
         return kept;
       },
     });
+    secretValues?.keepOnly((path) => this.stamps.watches(path));
     // The next start can do without: it parses what it does not find.
     if (loaded.ok) await kept?.write().catch(() => {});
     return loaded;

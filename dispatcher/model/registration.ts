@@ -116,6 +116,8 @@ export interface Grant {
   readonly credentials: readonly string[];
   readonly backends: readonly string[];
   readonly backendKinds: readonly string[];
+  /** Globs on secrets in the clouds' own stores that the dispatcher reads for it by its own identity. Absent: none. */
+  readonly secretStores?: readonly string[];
   /** Globs: presets that its jobs may name. Absent: all. */
   readonly presets?: readonly string[];
   readonly limits: Limits;

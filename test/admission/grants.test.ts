@@ -131,6 +131,7 @@ const onlyRead = [
   'credentials',
   'backends',
   'backendKinds',
+  'secretStores',
   'limits.maxRegistrations',
   'limits.maxRunners',
   'limits.maxLaunchesPerMinute',

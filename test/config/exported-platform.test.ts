@@ -231,7 +231,8 @@ describe('platform.json', () => {
       HOOK: 'the-webhook-secret-is-secret',
     };
     const answer = await exportPlatform(sourcesOf({ 'dispatcher.yaml': stringify(document) }, { environment }));
-    const text = JSON.stringify(answer);
+    // The name of a field that a grant has.
+    const text = JSON.stringify(answer).replaceAll('secretStores', '');
     for (const hidden of ['secret', 'inner.example', '4711', '${env']) expect(text).to.not.include(hidden);
     expect(answer.ok && answer.exported.backends).to.deep.equal({
       cloud: { kind: 'eci', region: undefined, maxRunners: undefined },

@@ -22,6 +22,7 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
   credentials: ['platform'],
   backends: ['host'],
   backendKinds: ['eci'],
+  secretStores: ['gcp-secret:projects/acme-ci/secrets/acme-*'],
   presets: ['large'],
   limits: {
     maxRegistrations: 3,
@@ -68,6 +69,7 @@ const registrations = {
     organization: 'Acme',
     runnerGroup: 'Big',
     priority: 3,
+    webhook: { secrets: ['${gcp-secret:projects/acme-ci/secrets/acme-webhook}'] },
     defaults: {
       ...shape,
       diskGiB: 100,
@@ -264,6 +266,7 @@ describe('a tenant’s grant', () => {
       credentials: ['platform'],
       backends: ['host'],
       backendKinds: ['eci'],
+      secretStores: ['gcp-secret:projects/acme-ci/secrets/acme-*'],
       presets: ['large'],
       limits: {
         maxRegistrations: 3,

@@ -61,6 +61,7 @@ const FOLDER = '/etc/shr';
 export function editedFiles(
   files: Readonly<Record<string, string>>,
   elsewhere: readonly RegistrationSource[] = [],
+  changes: Partial<ConfigurationSources> = {},
 ): EditedFiles {
   const all = new Map<string, { readonly text: string; readonly version: number }>();
   let version = 0;
@@ -95,6 +96,7 @@ export function editedFiles(
     {},
     {
       elsewhere: async () => elsewhere,
+      ...changes,
       files: {
         read: async (path) => {
           reads.push(path);
