@@ -70,7 +70,7 @@ function printPauses(terminal: Terminal, pauses: readonly PauseView[]): void {
   printTable(terminal, pauses, [
     { title: 'registration', value: ({ registration }) => registration ?? 'all' },
     { title: 'since', value: ({ since }) => since },
-    { title: 'by', value: ({ by }) => by },
-    { title: 'reason', value: ({ reason }) => reason },
+    { title: 'by', value: ({ by, own }) => (own === null ? by : `${by}, ${own.by}`) },
+    { title: 'reason', value: ({ own, reason }) => [reason, own?.reason].filter(Boolean).join('; ') || null },
   ]);
 }

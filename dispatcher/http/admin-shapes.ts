@@ -538,6 +538,8 @@ const pauseViewSchema = z.object({
   /** The platform paused it: a tenant cannot resume it. */
   byPlatform: z.boolean(),
   reason: z.string().nullable(),
+  /** The tenant's own beside the platform's: it holds when that ends. */
+  own: z.object({ since: z.string(), by: z.string(), reason: z.string().nullable() }).nullable().default(null),
 });
 export const pauseListSchema = z.object({ pauses: z.array(pauseViewSchema) });
 export const pausedSchema = z.object({

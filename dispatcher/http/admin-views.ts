@@ -358,6 +358,13 @@ export function auditView(row: AuditRow): AuditEntryView {
   return { id, at: new Date(atMs).toISOString(), actor, action, subject, tenant, status, outcome };
 }
 
-export function pauseView({ registration, sinceMs, by, byPlatform, reason }: Pause): PauseView {
-  return { registration, since: new Date(sinceMs).toISOString(), by, byPlatform, reason };
+export function pauseView({ registration, by, byPlatform, own, ...pause }: Pause): PauseView {
+  const told = ({ reason, sinceMs }: Pick<Pause, 'reason' | 'sinceMs'>) => ({
+    since: new Date(sinceMs).toISOString(),
+    reason,
+  });
+  return {
+    ...{ registration, by, byPlatform, ...told(pause) },
+    own: own === undefined ? null : { by: own.by, ...told(own) },
+  };
 }

@@ -23,10 +23,10 @@ export function pauseEndpoints({ log, pausing, ...sources }: AdminSources): read
 
   async function resume(viewer: Viewer, registration: string | null) {
     const inForce = pausing.pauses().find((one) => one.registration === registration);
-    if (inForce?.byPlatform === true && viewer.tenants !== null) {
+    if (inForce?.byPlatform === true && inForce.own === undefined && viewer.tenants !== null) {
       throw new AdminProblem(409, `the platform paused ${registration ?? 'it'}`, 'Ask its operators to resume it.');
     }
-    const before = await pausing.resume(registration);
+    const before = await pausing.resume(registration, { byPlatform: viewer.tenants === null });
     log.warn('admin.resumed', { registration, by: viewer.name });
     const still = pausing.pauses().find((one) => one.registration === registration);
     return {

@@ -89,8 +89,8 @@ export interface Engine {
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
   /** Nothing is launched for the registration, or for any (null), until it is resumed; also after a restart. */
   pause(pause: Omit<Pause, 'sinceMs'>): Promise<Pause>;
-  /** Returns the pause that has ended; undefined: there was none. */
-  resume(registration: string | null): Promise<Pause | undefined>;
+  /** Returns the pause that has ended; undefined: there was none. A tenant (`byPlatform` false) ends only its own. */
+  resume(registration: string | null, by?: Pick<Pause, 'byPlatform'>): Promise<Pause | undefined>;
   pauses(): readonly Pause[];
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
@@ -396,8 +396,8 @@ class LoopingEngine implements Engine {
     return await this.#pauses.pause({ ...pause, sinceMs: this.#options.clock.now() });
   }
 
-  async resume(registration: string | null): Promise<Pause | undefined> {
-    const before = await this.#pauses.resume(registration, this.#options.clock.now());
+  async resume(registration: string | null, by?: Pick<Pause, 'byPlatform'>): Promise<Pause | undefined> {
+    const before = await this.#pauses.resume(registration, this.#options.clock.now(), by);
     this.wake();
     return before;
   }

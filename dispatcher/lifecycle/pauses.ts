@@ -11,7 +11,7 @@ export interface Pause {
   /** The platform's word: a tenant cannot take it back. */
   readonly byPlatform: boolean;
   readonly sinceMs: number;
-  /** The tenant's own that the platform's has taken the place of: it holds again when that ends. */
+  /** The tenant's own beside the platform's: it holds when that ends. */
   readonly own?: Pause | undefined;
 }
 
@@ -56,26 +56,35 @@ export class Pauses {
     return [...this.#pauses.values()];
   }
 
-  /** Holds at once, and is on disk when it resolves. Returns the pause in force: the platform's stays. */
+  /** Holds at once, and is on disk when it resolves. Returns the pause in force: the platform's comes before a tenant's. */
   async pause(pause: Pause): Promise<Pause> {
     const before = this.#pauses.get(pause.registration);
-    if (before?.byPlatform === true && !pause.byPlatform) return before;
     if (before === undefined && this.#pauses.size >= MAX_PAUSES) throw new RangeError(`more than ${MAX_PAUSES} pauses`);
-    const own = pause.byPlatform && before !== undefined ? ownOf(before) : undefined;
-    const inForce = own === undefined ? pause : { ...pause, own };
+    const platforms = pause.byPlatform ? pause : before?.byPlatform === true ? before : undefined;
+    const own = pause.byPlatform ? before && ownOf(before) : pause;
+    const inForce = both(platforms, own) ?? pause;
     this.#pauses.set(pause.registration, inForce);
     await this.#write(pause.registration, before, pause.sinceMs);
     return inForce;
   }
 
-  /** Returns what was in force; undefined: nothing was. Of the platform's the tenant's own stays: a second call ends it. */
-  async resume(registration: string | null, nowMs: number): Promise<Pause | undefined> {
+  /**
+   * Returns the pause that has ended; undefined: there was none. The platform ends its own first, and then a tenant's; a
+   * tenant ends only its own.
+   */
+  async resume(
+    registration: string | null,
+    nowMs: number,
+    { byPlatform }: Pick<Pause, 'byPlatform'> = { byPlatform: true },
+  ): Promise<Pause | undefined> {
     const before = this.#pauses.get(registration);
-    if (before === undefined) return undefined;
-    if (before.own === undefined) this.#pauses.delete(registration);
-    else this.#pauses.set(registration, before.own);
+    const ended = before === undefined || byPlatform ? before : ownOf(before);
+    if (before === undefined || ended === undefined) return undefined;
+    const left = ended === before ? before.own : both(before, undefined);
+    if (left === undefined) this.#pauses.delete(registration);
+    else this.#pauses.set(registration, left);
     await this.#write(registration, before, nowMs);
-    return before;
+    return ended;
   }
 
   async #write(registration: string | null, before: Pause | undefined, nowMs: number): Promise<void> {
@@ -88,6 +97,12 @@ export class Pauses {
       throw error;
     }
   }
+}
+
+function both(platforms: Pause | undefined, own: Pause | undefined): Pause | undefined {
+  if (platforms === undefined) return own;
+  const { own: _, ...pause } = platforms;
+  return own === undefined ? pause : { ...pause, own };
 }
 
 function ownOf(pause: Pause): Pause | undefined {

@@ -204,7 +204,7 @@ function fixturePauses(ledger: Ledger): AdminListenerOptions['pausing'] {
   const pauses = new Pauses(ledger);
   return {
     pause: (pause) => pauses.pause({ ...pause, sinceMs: NOW }),
-    resume: (registration) => pauses.resume(registration, NOW),
+    resume: (registration, by) => pauses.resume(registration, NOW, by),
     pauses: () => pauses.all(),
   };
 }

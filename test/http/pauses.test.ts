@@ -41,6 +41,7 @@ describe('pauses over the admin API', () => {
     await post('registrations/acme/pause?reason=abuse');
     const again = pausedSchema.parse(await (await post('registrations/acme/pause?reason=mine', tenant)).json());
     expect(again.pause).to.include({ by: 'adminToken', reason: 'abuse', byPlatform: true });
+    expect((await post('registrations/acme/resume', tenant)).status).to.equal(200);
     const refused = await post('registrations/acme/resume', tenant);
     expect([refused.status, (await problemOf(refused)).error]).to.deep.equal([409, 'the platform paused acme']);
     expect(await paused()).to.deep.equal([['acme', 'adminToken']]);
@@ -62,6 +63,25 @@ describe('pauses over the admin API', () => {
     );
     expect((await post('registrations/acme/resume', tenant)).status).to.equal(200);
     expect(await paused()).to.deep.equal([]);
+  });
+
+  it('of a tenant that are made while the platform’s holds are kept, and ended by the tenant alone', async () => {
+    await post('registrations/acme/pause?reason=abuse');
+    const made = pausedSchema.parse(await (await post('registrations/acme/pause?reason=ours', tenant)).json());
+    expect(made.pause).to.deep.include({ by: 'adminToken', reason: 'abuse' });
+    expect(made.pause?.own).to.include({ by: 'ops-a', reason: 'ours' });
+    const shown = pauseListSchema.parse(await (await fixture.ask('/api/pauses', as(tenant))).json()).pauses[0];
+    expect(shown?.own).to.include({ by: 'ops-a', reason: 'ours' });
+    expect((await run(pauseCommand, [], { SHR_ADMIN_URL: fixture.url })).out).to.match(
+      /adminToken, ops-a +abuse; ours\n/,
+    );
+    const ended = await post('registrations/acme/resume', tenant);
+    expect(ended.status).to.equal(200);
+    const resumed = pausedSchema.parse(await ended.json());
+    expect(resumed.resumed).to.include({ by: 'ops-a', reason: 'ours' });
+    expect(resumed.pause).to.deep.include({ by: 'adminToken', own: null });
+    expect((await post('registrations/acme/resume', tenant)).status).to.equal(409);
+    expect(await paused()).to.deep.equal([['acme', 'adminToken']]);
   });
 
   it('are in the audit trail, with their reasons', async () => {

@@ -111,6 +111,32 @@ describe('the pauses in the ledger', () => {
     }
   });
 
+  it('of a tenant that are made while the platform’s holds hold beside it, and each ends by its own resume', async () => {
+    const ledger = await openSqliteLedger({ path: ':memory:', now: () => 1 });
+    try {
+      const own = { ...pause, reason: 'ours', by: 'ops-a', byPlatform: false };
+      const pauses = new Pauses(ledger);
+      await pauses.pause(pause);
+      expect(await pauses.pause(own)).to.deep.equal({ ...pause, own });
+      const later = { ...own, reason: 'ours still' };
+      expect(await pauses.pause(later)).to.deep.equal({ ...pause, own: later });
+      const next = new Pauses(ledger);
+      await next.load();
+      expect(await next.resume('acme', 2, { byPlatform: true })).to.include({ by: 'ops' });
+      expect(next.of('acme')).to.deep.equal(later);
+
+      await next.pause({ ...pause, reason: 'again' });
+      expect(await next.resume('acme', 3, { byPlatform: false })).to.deep.equal(later);
+      expect(next.of('acme')).to.deep.equal({ ...pause, reason: 'again' });
+      expect(await next.resume('acme', 4, { byPlatform: false })).to.equal(undefined);
+      expect(next.of('acme')).to.include({ reason: 'again' });
+      expect(await next.resume('acme', 5)).to.include({ reason: 'again' });
+      expect(next.all()).to.deep.equal([]);
+    } finally {
+      await ledger.close();
+    }
+  });
+
   it('do not hold where they could not be written, and do not end there either', async () => {
     let fails = true;
     const pauses = new Pauses({
