@@ -68,6 +68,7 @@ export class AuditTrail {
       action,
       subject: target.subject,
       tenant: tenantOf(viewer, sight, target),
+      share: viewer.tenants?.toSorted()[0] ?? '',
       status: null,
       outcome: null,
     };

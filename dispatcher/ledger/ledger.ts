@@ -636,9 +636,9 @@ export interface TokenRow {
   readonly revokedBy: string | null;
 }
 
-/** Tokens, those that are over included. */
+/** Of the platform, those that are over included. */
 export const MAX_TOKENS = 1_000;
-/** Of these, in force and for any one tenant. */
+/** In force and for any one tenant. It has as many places again for those that are over. */
 export const MAX_TOKENS_OF_TENANT = 100;
 
 export const MAX_AUDIT_ROWS = 100_000;
@@ -656,6 +656,8 @@ export interface AuditRow {
   readonly subject: string;
   /** Whose that is; null: the platform's. */
   readonly tenant: string | null;
+  /** The tenant of the actor, of several the first; empty: the platform. Of what is too much, the longest share is pruned. */
+  readonly share: string;
   /** The HTTP status of its answer; null: it is under way, or the dispatcher ended in the middle of it. */
   readonly status: number | null;
   /** Why it was refused or failed, or a remark. */
@@ -676,8 +678,9 @@ export interface AuditFilter {
 /** Who may use the admin API, and what was done with it. Every write is on disk when it resolves. */
 export interface AccessLedger {
   /**
-   * `taken`: a token in force for the same tenants has its name. `full`: there are `MAX_TOKENS`, and none of them is over,
-   * or `MAX_TOKENS_OF_TENANT` in force for one of its tenants.
+   * `taken`: a token in force for the same tenants has its name. `full`: `MAX_TOKENS_OF_TENANT` are in force for one of its
+   * tenants, or `MAX_TOKENS` for the platform. Places are each tenant's own: of its tokens, one that has been over for the
+   * longest makes room.
    */
   createToken(token: TokenRow): Promise<'created' | 'taken' | 'full'>;
   tokenByHash(hash: string): Promise<TokenRow | undefined>;

@@ -573,6 +573,7 @@ const auditSchema = z.object({
   action: text,
   subject: text,
   tenant: text.nullable(),
+  share: text,
   status: integer.nullable(),
   outcome: text.nullable(),
 });
@@ -581,7 +582,7 @@ export function audit(row: unknown): AuditRow {
   return auditSchema.parse(row);
 }
 
-const auditCountSchema = z.object({ actorId: text, count: integer });
+const auditCountSchema = z.object({ share: text, actorId: text, count: integer });
 
 export function auditCount(row: unknown): z.output<typeof auditCountSchema> {
   return auditCountSchema.parse(row);

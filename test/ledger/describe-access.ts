@@ -32,6 +32,7 @@ const entry = (id: string, change: Partial<AuditRow> = {}): AuditRow => ({
   action: 'runner.forget',
   subject: 'runner r1',
   tenant: null,
+  share: '',
   status: null,
   outcome: null,
   ...change,
@@ -85,6 +86,25 @@ export function describeAccess(name: string, newPlace: () => Promise<Place>): vo
       expect(await ledger.createToken(token('more', { tenants: ['globex'] }))).to.equal('created');
     });
 
+    it('gives each tenant places of its own, in which its tokens that are over make room for its next ones', async () => {
+      for (let tenant = 0; tenant < 11; tenant += 1) {
+        for (let index = 0; index < MAX_TOKENS_OF_TENANT; index += 1) {
+          await ledger.createToken(token(`a${tenant}-${index}`, { tenants: [`team-${tenant}`] }));
+        }
+      }
+      expect(await ledger.createToken(token('ci', { tenants: ['quiet'] }))).to.equal('created');
+      expect(await ledger.createToken(token('platforms'))).to.equal('created');
+      for (let index = 0; index < 2 * MAX_TOKENS_OF_TENANT; index += 1) {
+        const name = `b${index}`;
+        expect(await ledger.createToken(token(name, { tenants: ['busy'] }))).to.equal('created');
+        await ledger.revokeToken(`id-${name}`, 'ops', 40_000 + index);
+      }
+      await ledger.revokeToken('id-ci', 'ops', 1);
+      expect(await ledger.createToken(token('next', { tenants: ['busy'] }))).to.equal('created');
+      const of = async (name: string) => await ledger.token(`id-${name}`);
+      expect([await of('b0'), (await of('b1'))?.name, (await of('ci'))?.name]).to.deep.equal([undefined, 'b1', 'ci']);
+    });
+
     it('revokes once: who did it first, and when, stays', async () => {
       await ledger.createToken(token('ci'));
       expect(await ledger.revokeToken('id-ci', 'ops', 51_000)).to.include({ revokedAtMs: 51_000, revokedBy: 'ops' });
@@ -132,6 +152,21 @@ export function describeAccess(name: string, newPlace: () => Promise<Place>): vo
       for (let changed = await prune(); changed > 0; changed = await prune()) pruned += changed;
       expect(pruned).to.equal(3);
       expect((await ledger.audits({ limit: 10 })).map(({ id }) => id)).to.deep.equal(['05', '04', '03']);
+    });
+
+    it('prunes the trail of the tenant that did the most, however many tokens it did it with', async () => {
+      for (let index = 10; index < 18; index += 1) {
+        await ledger.beginAudit(entry(`${index}`, { actorId: `id-${index}`, share: 'busy', atMs: nowMs }));
+      }
+      for (const id of ['20', '21', '22']) await ledger.beginAudit(entry(id, { share: 'quiet', atMs: nowMs }));
+      await ledger.beginAudit(entry('30', { atMs: nowMs }));
+      const none = { deliveriesMs: 1, jobsMs: 1, runnersMs: 1, maxDeliveries: 1, maxJobs: 1, maxRunners: 1 };
+      const prune = () => ledger.prune(nowMs, { ...none, maxAudit: 7 }, 100);
+      for (let changed = await prune(); changed > 0; ) changed = await prune();
+      const left = (await ledger.audits({ limit: 20 })).map(({ share }) => share);
+      expect(left.filter((share) => share === 'quiet')).to.have.length(3);
+      expect(left.filter((share) => share === 'busy')).to.have.length(3);
+      expect(left.filter((share) => share === '')).to.have.length(1);
     });
   });
 }

@@ -73,7 +73,7 @@ export class Logins {
     response.append('Set-Cookie', clearing(this.#loginCookie));
     const { login, person, rights, role } = await this.#orFail(request, () => this.#answered(request, answer));
     // A person is let in only with a trace.
-    await this.#options.ledger.beginAudit(this.#entry('session.begin', person, tenantOf(rights)));
+    await this.#options.ledger.beginAudit(this.#entry('session.begin', person, rights));
     const before = cookieValue(this.#sessionCookie, request.headers.cookie);
     if (before !== undefined) this.#sessions.end(before);
     const { secret, session } = this.#sessions.begin(person);
@@ -92,7 +92,7 @@ export class Logins {
     }
     this.#refuseForeign(request, found.session);
     const { person, id } = found.session;
-    await this.#options.ledger.beginAudit(this.#entry('session.end', person, tenantOf(found.rights)));
+    await this.#options.ledger.beginAudit(this.#entry('session.end', person, found.rights));
     this.#sessions.end(cookieValue(this.#sessionCookie, request.headers.cookie) ?? '');
     this.#options.log.info('admin.logout', { person: person.name, subject: person.subject, session: id });
     response.append('Set-Cookie', clearing(this.#sessionCookie));
@@ -204,19 +204,17 @@ export class Logins {
     }
   }
 
-  #entry(action: string, { subject, name }: Person, tenant: string | null): AuditRow {
+  #entry(action: string, { subject, name }: Person, { viewer }: Rights): AuditRow {
     const { clock, random, config } = this.#options;
     const atMs = clock.now();
     return {
       ...{ id: ulid(atMs, random), atMs, actorId: `${PERSON}${subject}`, actorName: `${PERSON}${name}` },
-      ...{ action, subject: config.issuer, tenant, status: 200, outcome: null },
+      ...{ action, subject: config.issuer, status: 200, outcome: null },
+      // Of one who has but one, for that tenant to see.
+      tenant: viewer?.length === 1 ? (viewer[0] ?? null) : null,
+      share: viewer?.toSorted()[0] ?? '',
     };
   }
-}
-
-/** Of one who has but one, for that tenant to see. */
-function tenantOf({ viewer }: Rights): string | null {
-  return viewer?.length === 1 ? (viewer[0] ?? null) : null;
 }
 
 /** By GET, whatever the request was. */

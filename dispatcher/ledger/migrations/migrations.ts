@@ -566,6 +566,22 @@ const twentyThird: Migration = {
   ],
 };
 
+const twentyFourth: Migration = {
+  version: 24,
+  name: 'whose share of the audit trail an entry takes',
+  statements: (builder) => [
+    builder.schema
+      .alterTable('audit')
+      .addColumn('share', 'text', (column) => column.notNull().defaultTo(''))
+      .compile(),
+    builder
+      .updateTable('audit')
+      .set({ share: sql<string>`${sql.ref('tenant')}` })
+      .where('tenant', 'is not', null)
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -587,6 +603,7 @@ export const migrations: readonly Migration[] = [
   twentyFirst,
   twentySecond,
   twentyThird,
+  twentyFourth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -20,6 +20,13 @@ export function allTokens(builder: Builder): Query {
   return builder.selectFrom('tokens').selectAll().orderBy('name').orderBy('id').compile();
 }
 
+/** Names of tenants have no character that means something here. */
+export function tokensFor(builder: Builder, tenants: readonly string[] | null): Query {
+  const all = builder.selectFrom('tokens').selectAll().orderBy('name').orderBy('id');
+  if (tenants === null) return all.where('tenants', 'is', null).compile();
+  return all.where(({ eb, or }) => or(tenants.map((name) => eb('tenants', 'like', `%"${name}"%`)))).compile();
+}
+
 export function revokeToken(builder: Builder, id: string, by: string, nowMs: number): Query {
   return builder
     .updateTable('tokens')
@@ -63,18 +70,28 @@ export function pruneAudit(builder: Builder, beforeMs: number, limit: number): Q
 export function auditsByActor(builder: Builder): Query {
   return builder
     .selectFrom('audit')
-    .select(({ fn }) => ['actorId', fn.countAll<number>().as('count')])
-    .groupBy('actorId')
+    .select(({ fn }) => ['share', 'actorId', fn.countAll<number>().as('count')])
+    .groupBy(['share', 'actorId'])
     .orderBy('count', 'desc')
     .orderBy('actorId')
+    .orderBy('share')
     .compile();
 }
 
-export function pruneAuditOf(builder: Builder, actorId: string, limit: number): Query {
+export function pruneAuditOf(
+  builder: Builder,
+  { actorId, share }: { readonly actorId: string; readonly share: string },
+  limit: number,
+): Query {
   return builder
     .deleteFrom('audit')
     .where('id', 'in', ({ selectFrom }) =>
-      selectFrom('audit').select('id').where('actorId', '=', actorId).orderBy('id').limit(atMost(limit)),
+      selectFrom('audit')
+        .select('id')
+        .where('actorId', '=', actorId)
+        .where('share', '=', share)
+        .orderBy('id')
+        .limit(atMost(limit)),
     )
     .compile();
 }

@@ -11,17 +11,18 @@ import * as accessQueries from '../queries/access.ts';
 import * as rows from '../rows.ts';
 import { type Context, firstOf, type Step } from './step.ts';
 
-/** The place of one that has been over the longest is taken. */
+/** The place of one of its own that has been over the longest is taken. */
 export function* createToken(context: Context, token: TokenRow): Step<'created' | 'taken' | 'full'> {
   const { builder, nowMs } = context;
-  const known = (yield accessQueries.allTokens(builder)).rows.map(rows.token);
-  const over = known.filter((one) => endOf(one) <= nowMs).sort((one, other) => endOf(one) - endOf(other));
+  const known = (yield accessQueries.tokensFor(builder, token.tenants)).rows.map(rows.token);
+  const own = known.filter((one) => shareOf(one) === shareOf(token));
+  const over = own.filter((one) => endOf(one) <= nowMs).sort((one, other) => endOf(one) - endOf(other));
   const inForce = known.filter((one) => endOf(one) > nowMs);
   // Others' names are not told, and a tenant takes no places from others.
   if (inForce.some((one) => one.name === token.name && scopeOf(one) === scopeOf(token))) return 'taken';
   const held = (tenant: string): number => inForce.filter(({ tenants }) => tenants?.includes(tenant)).length;
   if (token.tenants?.some((tenant) => held(tenant) >= MAX_TOKENS_OF_TENANT)) return 'full';
-  if (known.length >= MAX_TOKENS) {
+  if (own.length >= (token.tenants === null ? MAX_TOKENS : 2 * MAX_TOKENS_OF_TENANT)) {
     const [oldest] = over;
     if (oldest === undefined) return 'full';
     yield accessQueries.deleteToken(builder, oldest.id);
@@ -63,17 +64,29 @@ export function* audits(context: Context, filter: AuditFilter): Step<readonly Au
 
 const AUDIT_KEPT_MS = 400 * 24 * 3_600_000;
 
-/** Beyond the number, of the longest trail: one who does the same again and again pushes out only that. */
+/**
+ * Beyond the number, of the longest share the longest trail: a tenant that does the same again and again, with however many
+ * tokens, pushes out only that.
+ */
 export function* pruneAudit(context: Context, nowMs: number, limit: number, most = MAX_AUDIT_ROWS): Step<number> {
   const { builder } = context;
   const aged = (yield accessQueries.pruneAudit(builder, nowMs - AUDIT_KEPT_MS, limit)).changed;
   if (aged > 0) return aged;
   const trails = (yield accessQueries.auditsByActor(builder)).rows.map(rows.auditCount);
   const excess = trails.reduce((sum, { count }) => sum + count, 0) - most;
-  const [longest, next] = trails;
-  if (excess <= 0 || longest === undefined) return 0;
-  const lead = Math.max(1, longest.count - (next?.count ?? 0));
-  return (yield accessQueries.pruneAuditOf(builder, longest.actorId, Math.min(limit, excess, lead))).changed;
+  const shares = new Map<string, number>();
+  for (const { count, share } of trails) shares.set(share, (shares.get(share) ?? 0) + count);
+  const [share, nextShare] = [...shares].map(([name, count]) => ({ name, count })).sort((a, b) => b.count - a.count);
+  const [longest, next] = trails.filter((one) => one.share === share?.name);
+  if (excess <= 0 || share === undefined || longest === undefined) return 0;
+  const leads = [share.count - (nextShare?.count ?? 0), longest.count - (next?.count ?? 0)];
+  const count = Math.min(limit, excess, ...leads.map((lead) => Math.max(1, lead)));
+  return (yield accessQueries.pruneAuditOf(builder, longest, count)).changed;
+}
+
+/** Whose places it takes: of several tenants the first one's. */
+function shareOf({ tenants }: TokenRow): string | null {
+  return tenants?.toSorted()[0] ?? null;
 }
 
 function scopeOf({ tenants }: TokenRow): string | null {
