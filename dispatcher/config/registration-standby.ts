@@ -1,8 +1,8 @@
-/** `standby` of a registration: containers that are started ahead of their jobs. */
+/** `standby` of a registration: runners that are started ahead of their jobs. */
 import { RecurringWindows } from '../../time/recurring-window.ts';
-import { standbyLane } from '../admission/standby.ts';
+import { poolLane } from '../admission/standby.ts';
 import type { Path } from '../model/problem.ts';
-import type { Registration, StandbyPool } from '../model/registration.ts';
+import { onlyScopeOf, type Registration, requiresHook, type StandbyPool } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { readWindow } from './recurring-windows.ts';
 import { noCallbackWords, type RegistrationContext } from './registration-context.ts';
@@ -19,14 +19,16 @@ export async function readStandby(
 ): Promise<Pick<Registration, 'standby'>> {
   const files = reading.section(['standby'], registrationFile.shape.standby);
   if (files === undefined) return {};
-  if (platform.complete && platform.publicUrl === undefined) {
+  if (platform.complete && platform.publicUrl === undefined && files.some(({ mode }) => mode !== 'registered')) {
     const { why, cure } = noCallbackWords(platform);
-    reading.problem(['standby'], `its containers cannot ask for a job: ${why}`, cure);
+    const other = 'Where containers cannot reach it, `mode: registered` keeps runners that are registered ahead.';
+    reading.problem(['standby'], `its containers cannot ask for a job: ${why}`, `${cure} ${other}`);
   }
   // Where a schedule needs it: most starts do without.
   const reader = files.some(({ schedule }) => schedule !== undefined) ? await RecurringWindows.load() : undefined;
-  const standby = files.map(({ labels = [], maxAge, schedule, size }, index): StandbyPool => {
-    const pool = { labels, size, maxAgeMs: durationMs(maxAge, MAX_AGE_MS) };
+  const standby = files.map(({ labels = [], maxAge, mode, schedule, size }, index): StandbyPool => {
+    const common = { labels, size, maxAgeMs: durationMs(maxAge, MAX_AGE_MS) };
+    const pool: StandbyPool = mode === 'registered' ? { mode, ...common } : common;
     if (schedule === undefined || reader === undefined) return pool;
     const times = schedule.map((file, time) => ({
       ...readWindow(reading, ['standby', index, 'schedule', time], file, reader),
@@ -40,7 +42,7 @@ export async function readStandby(
     if (pool.maxAgeMs < LEAST_AGE_MS) {
       reading.problem([...path, 'maxAge'], 'a container is hardly ready before it goes', 'Write `5m` or more.');
     }
-    const answer = standbyLane(registration, pool);
+    const answer = poolLane(registration, pool);
     if (answer.kind === 'refused') {
       for (const { reason, cure } of answer.refusals) reading.problem(path, reason, cure);
       continue;
@@ -51,6 +53,7 @@ export async function readStandby(
       reading.problem(path, `standby[${earlier}] has the same containers`, cure);
     }
     keys.set(answer.lane.key, index);
+    if (pool.mode === 'registered') tellWhoTakesThem(reading, path, registration);
   }
   const sizes = standby.reduce((sum, pool) => sum + largest(pool), 0);
   if (sizes > registration.maxRunners) {
@@ -61,6 +64,18 @@ export async function readStandby(
     );
   }
   return { standby };
+}
+
+/** GitHub gives a runner that waits to whatever job has its labels, where its scope and group let it. */
+function tellWhoTakesThem(reading: Reading, path: Path, registration: Registration): void {
+  if (requiresHook(registration)) return;
+  const scope = onlyScopeOf(registration.claim);
+  if (scope === undefined || scope.kind === 'repository' || registration.runnerGroup !== 'Default') return;
+  reading.note(
+    [...path, 'mode'],
+    `GitHub gives these runners to any job with their labels or fewer, of any repository that the runner group \`Default\` of the ${scope.kind} admits`,
+    'Use a runner group for selected repositories (`runnerGroup`), a claim of one repository, or `requireHook`, which stops other jobs before their first step.',
+  );
 }
 
 function largest({ schedule = [], size }: StandbyPool): number {

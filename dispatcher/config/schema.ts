@@ -280,11 +280,15 @@ export const registrationFile = strict({
   standby: z
     .array(
       strict({
+        mode: z
+          .enum(['parked', 'registered'])
+          .optional()
+          .describe('Registered: with labels at GitHub, ahead of a job. Default: parked, without a registration.'),
         labels: z
           .array(z.string().min(1).max(256))
           .max(20)
           .optional()
-          .describe('Overrides over the defaults, as in runs-on. Default: none.')
+          .describe('Overrides over the defaults, as in runs-on; registered: all labels of the jobs. Default: none.')
           .meta({ examples: [['cpu-4']] }),
         size: z
           .int()
@@ -319,7 +323,7 @@ export const registrationFile = strict({
     .min(1)
     .max(20)
     .optional()
-    .describe('Containers that are started ahead of their jobs. Needs listen.public.url in dispatcher.yaml.')
+    .describe('Runners that are started ahead of their jobs. Parked ones need listen.public.url in dispatcher.yaml.')
     .meta({ examples: [[{ size: 2 }]] }),
   poll: strict({
     interval: z.union([z.literal('off'), duration]).optional(),

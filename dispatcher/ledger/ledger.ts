@@ -134,6 +134,10 @@ export interface RunnerRow {
    * for life. Null: it was launched for a job.
    */
   readonly standby: 'booting' | 'ready' | null;
+  /** How long it may wait for a job once it is online. Null: as long as its registration lets runners wait. */
+  readonly idleLimitMs: number | null;
+  /** How long its job may run, where the limit of its instance has the time before the job in it. Null: that one decides. */
+  readonly jobLimitMs: number | null;
   /** The job that this runner was launched for: informational, not a binding. */
   readonly forJobKey: string | null;
   /** The job that GitHub assigned to it. */
@@ -526,14 +530,19 @@ export interface LaneLedger {
     /** Ids of workflow runs whose jobs are left out. */
     besides?: readonly number[],
   ): Promise<readonly Waiting[]>;
+  /** Adds the lane, or makes it what it is now: one that runners are to wait in, whether or not a job has come. */
+  putLane(lane: LaneSpec): Promise<void>;
   /** Deletes lanes without open jobs and live runners. Returns how many. */
   deleteEmptyLanes(): Promise<number>;
 }
 
 /** Runners, their timelines and outputs. */
 export interface RunnerLedger {
-  /** Inserts the row with its first timeline entry, and counts it as planned on `forJobKey`. */
-  createRunner(runner: RunnerRow, reason: string): Promise<void>;
+  /**
+   * Inserts the row with its first timeline entry, and counts it as planned on `forJobKey`. `lane`: of one that no job has
+   * put there, with the row.
+   */
+  createRunner(runner: RunnerRow, reason: string, lane?: LaneSpec): Promise<void>;
   /**
    * Reads the runner, calls `decide` (pure, synchronous), writes patch and timeline: one transaction. If it returns
    * undefined, nothing changes. Returns the row before and after, or undefined if the runner does not exist.

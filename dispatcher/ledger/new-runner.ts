@@ -28,6 +28,8 @@ export function newRunner(known: KnownAtFirst): RunnerRow {
     instanceState: 'none',
     githubRunnerId: null,
     standby: null,
+    idleLimitMs: null,
+    jobLimitMs: null,
     forJobKey: null,
     jobKey: null,
     onlineAtMs: null,

@@ -236,6 +236,8 @@ const runnerSchema = z.object({
   instanceState: z.enum(['none', 'maybe', 'pending', 'running', 'ended', 'absent']),
   githubRunnerId: integer.nullable(),
   standby: z.enum(['booting', 'ready']).nullable(),
+  idleLimitMs: integer.nullable(),
+  jobLimitMs: integer.nullable(),
   forJobKey: text.nullable(),
   jobKey: text.nullable(),
   onlineAtMs: integer.nullable(),

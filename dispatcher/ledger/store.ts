@@ -106,9 +106,11 @@ export function ledgerOn(store: Store): Ledger {
     laneRuns: (laneKey, specHash) => store.read((context) => lanes.laneRuns(context, laneKey, specHash)),
     waitingJobs: (laneKey, limit, unreadable, besides) =>
       store.read((context) => lanes.waitingJobs(context, laneKey, limit, unreadable, besides)),
+    putLane: (lane) => store.write((context) => lanes.putLane(context, lane)),
     deleteEmptyLanes: () => store.write((context) => lanes.deleteEmptyLanes(context)),
 
-    createRunner: (runner, reason) => store.write((context) => runners.createRunner(context, runner, reason)),
+    createRunner: (runner, reason, lane) =>
+      store.write((context) => runners.createRunner(context, runner, reason, lane)),
     stepRunner: (name, decide) => store.writeDurably((context) => runners.stepRunner(context, name, decide), marksStop),
     runner: (name) => store.read((context) => runners.runner(context, name)),
     runners: (filter, unreadable) => store.read((context) => runners.runners(context, filter, unreadable)),

@@ -52,6 +52,9 @@ export class Board {
   readonly #needs = new Map<string, Map<string, number>>();
   readonly #surplus = new Map<string, { readonly count: number; readonly sinceMs: number }>();
   readonly #outdated = new Set<string>();
+  /** How many runners are to wait in a lane without a job, and how many do. */
+  readonly #warm = new Map<string, number>();
+  readonly #idle = new Map<string, number>();
   /** Busy runners without a known job. */
   readonly #supposed = new Map<string, Supposed>();
 
@@ -62,6 +65,32 @@ export class Board {
 
   mark(laneKey: string): void {
     this.#dirty.add(laneKey);
+  }
+
+  /** So many runners are to wait in the lane without a job, from the next refresh on. */
+  setWarm(laneKey: string, count: number): void {
+    if ((this.#warm.get(laneKey) ?? 0) === count) return;
+    if (count > 0) this.#warm.set(laneKey, count);
+    else this.#warm.delete(laneKey);
+    this.#dirty.add(laneKey);
+  }
+
+  /** How many runners of a lane with `setWarm` no job needs, as of the last refresh. */
+  idle(laneKey: string): number {
+    return this.#idle.get(laneKey) ?? 0;
+  }
+
+  /** Whether GitHub would give a further runner of the lane to a job that waits for one, of this lane or of one with fewer labels. */
+  isWanted(laneKey: string): boolean {
+    const lane = this.#lanes.get(laneKey);
+    if (lane === undefined) return false;
+    const uneven = this.#pools.get(lane.pool)?.uneven ?? [];
+    for (const key of uneven) {
+      const other = this.#lanes.get(key);
+      if (other === undefined || this.need(other.counts.lane) === 0) continue;
+      if (other.facts.labels.isSubsetOf(lane.facts.labels)) return true;
+    }
+    return false;
   }
 
   /** GitHub lists the runner as busy, and no fact names its job yet. */
@@ -171,7 +200,8 @@ export class Board {
   #place(key: string, counts: LaneCounts | undefined): string | undefined {
     const before = this.#lanes.get(key);
     const supply = counts === undefined ? 0 : counts.creating + counts.starting + counts.online;
-    if (counts === undefined || (counts.demand === 0 && supply === 0 && counts.outdated === 0)) {
+    const warm = this.#warm.get(key) ?? 0;
+    if (counts === undefined || (counts.demand === 0 && supply === 0 && counts.outdated === 0 && warm === 0)) {
       if (before === undefined) return undefined;
       this.#remove(key, before);
       return before.pool;
@@ -185,7 +215,7 @@ export class Board {
       // An adopted runner's lane comes from tags that its tenant controls.
       if (laneKey === key && registration === counts.lane.registration) supposed += 1;
     }
-    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, supply, supposed } });
+    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, supply, supposed, warm } });
     const members = this.#pools.get(pool) ?? { lanes: new Set(), uneven: new Set(), spare: new Set(), lends: false };
     members.lanes.add(key);
     this.#pools.set(pool, members);
@@ -203,6 +233,7 @@ export class Board {
     this.#lanes.delete(key);
     this.#surplus.delete(key);
     this.#outdated.delete(key);
+    this.#idle.delete(key);
     this.#setNeed(lane.counts.lane, 0);
     const members = this.#pools.get(lane.pool);
     if (members === undefined) return;
@@ -228,6 +259,9 @@ export class Board {
     for (const { counts } of lanes) {
       const { lane } = counts;
       this.#setNeed(lane, plan.needs.get(lane.key) ?? 0);
+      const idle = plan.idle.get(lane.key);
+      if (idle === undefined) this.#idle.delete(lane.key);
+      else this.#idle.set(lane.key, idle);
       const count = plan.surplus.get(lane.key) ?? 0;
       const before = this.#surplus.get(lane.key);
       if (count === 0) this.#surplus.delete(lane.key);

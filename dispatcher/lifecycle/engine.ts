@@ -505,6 +505,7 @@ class LoopingEngine implements Engine {
 
   /** Waiting jobs come first: as long as they are not all known, no room is left over. */
   async #fillStandby(): Promise<void> {
+    await this.#standby.aim();
     await this.#board.refresh(this.#options.clock.now());
     if (this.#settles.isCaughtUp) await this.#standby.run();
   }

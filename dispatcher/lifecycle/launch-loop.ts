@@ -120,26 +120,35 @@ export class LaunchLoop {
   }
 
   /**
-   * Launches a container ahead of its job. False: nothing was begun. The caller holds the lock under which live runners are
+   * Launches a runner ahead of its job. False: nothing was begun. The caller holds the lock under which live runners are
    * counted, and has seen to it that there is room.
    */
   async launchAhead(pool: Pool, backends: readonly string[]): Promise<boolean> {
-    const { backends: places, clock, context, dispatcherId, ledger, permits, random } = this.#options;
-    const { lane, maxAgeMs } = pool;
+    const { backends: places, board, clock, context, dispatcherId, ledger, permits, random } = this.#options;
+    const { isRegistered, maxAgeMs } = pool;
+    // Jobs may have made its lane: that it has the same runners was seen to.
+    const lane = (isRegistered ? board.counts(pool.lane.key)?.lane : undefined) ?? pool.lane;
     const tenant = this.#tenant(lane.registration);
     if (tenant === undefined || !context.working() || permits.rate.roomOf(tenant.registration) <= 0) return false;
     const now = clock.now();
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = places.claim(lane, backends, name);
-    const launch: Launch = { runner: name, createdAtMs: now, lane, backends: claimed, aheadMs: maxAgeMs };
-    const row = { ...rowOf(launch, this.#options.incarnation, null), standby: 'booting' } as const;
+    const common = { runner: name, createdAtMs: now, lane, backends: claimed, aheadMs: maxAgeMs } as const;
+    const launch: Launch = isRegistered ? common : { ...common, isParked: true };
+    const row = {
+      ...rowOf(launch, this.#options.incarnation, null),
+      ...(isRegistered
+        ? { idleLimitMs: maxAgeMs, jobLimitMs: lane.wish.timeLimitMs ?? null }
+        : { standby: 'booting' as const }),
+    };
     const [backend] = claimed;
     // The place was found for the first of them.
     if (backend === undefined || backend !== backends[0]) {
       places.release(name);
       return false;
     }
-    await ledger.createRunner(row, `planned ahead of its job on ${backend}`).catch((error: unknown) => {
+    const kept = isRegistered ? lane : undefined;
+    await ledger.createRunner(row, `planned ahead of its job on ${backend}`, kept).catch((error: unknown) => {
       places.release(name);
       throw error;
     });
@@ -156,7 +165,7 @@ export class LaunchLoop {
     const rooms = runLimits.rooms();
     let claimed = 0;
     for (const registration of board.registrationsInNeed()) {
-      const own = pools.of(registration);
+      const own = pools.of(registration).filter(({ isRegistered }) => !isRegistered);
       if (own.length === 0 || this.#tenant(registration) === undefined) continue;
       if (permits.maintenance.isPaused(registration)) continue;
       const ready = await this.#ready(own);

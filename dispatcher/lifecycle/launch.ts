@@ -42,8 +42,10 @@ export interface Launch {
   readonly lane: LaneSpec;
   /** In order of preference, each with room. */
   readonly backends: readonly string[];
-  /** Ahead of its job, without a registration at GitHub: how long it may wait for one. */
+  /** Ahead of its job: how long it may wait for one. */
   readonly aheadMs?: number;
+  /** Ahead of its job, and without a registration at GitHub until that comes. */
+  readonly isParked?: true;
 }
 
 /** One launch at one of its backends. */
@@ -67,7 +69,7 @@ const MAX_TRANSIENT_MS = 60_000;
 export async function launchRunner(options: LaunchOptions, tenant: Tenant, launch: Launch): Promise<void> {
   const { backends, context, metrics } = options;
   const startedAtMs = context.now();
-  const jit = launch.aheadMs === undefined ? await createJit(options, tenant, launch) : null;
+  const jit = launch.isParked === true ? null : await createJit(options, tenant, launch);
   if (jit === undefined) return;
 
   // One for all backends: what the first one may have started could be running.
@@ -235,6 +237,8 @@ async function tryBackend(
     environment: runnerEnvironment({
       registration,
       lifeMs: deadlineAtMs - context.now(),
+      // A parked one waits before it registers, not after.
+      ...(launch.aheadMs === undefined || launch.isParked === true ? {} : { idleMs: launch.aheadMs }),
       ...(callbackUrl === undefined ? {} : { callbackUrl: `${callbackUrl}/runners/${launch.runner}` }),
     }),
     secretEnvironment: {

@@ -7,7 +7,7 @@
 import { MINUTE } from '../../time/units.ts';
 import type { RunnerRow, RunnerStep } from '../ledger/ledger.ts';
 import { onHeard } from './machine/call-back.ts';
-import { onDeadline, onDrain, onForget, onStepFailed, onStopping, onStopSent } from './machine/ending.ts';
+import { onDeadline, onDrain, onForget, onOverlooked, onStepFailed, onStopping, onStopSent } from './machine/ending.ts';
 import type { Answer, MachineContext, RunnerEvent } from './machine/event.ts';
 import { onInstance, onInstanceMissing } from './machine/instance.ts';
 import { onJobCompleted, onJobStarted } from './machine/job.ts';
@@ -115,6 +115,8 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
       return onJobStarted(runner, event, context);
     case 'job-completed':
       return onJobCompleted(runner, event, context);
+    case 'overlooked':
+      return onOverlooked(runner, context);
     case 'waits':
       return onWaits(runner, event, context);
     case 'claimed':

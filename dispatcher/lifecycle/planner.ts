@@ -10,6 +10,8 @@ export interface LaneFacts {
   readonly supply: number;
   /** Runners of the lane that GitHub calls busy before a job names them: probably one that still counts as waiting. */
   readonly supposed: number;
+  /** How many runners are to wait there without a job. Absent: none. */
+  readonly warm?: number;
 }
 
 /**
@@ -25,13 +27,16 @@ export function balanceOf(lane: LaneFacts | undefined): number {
 export interface PoolPlan {
   /** Lanes that need runners, and how many. */
   readonly needs: ReadonlyMap<string, number>;
-  /** Lanes with more runners than are needed, and how many. */
+  /** Lanes with more runners than jobs and `warm` need, and how many. */
   readonly surplus: ReadonlyMap<string, number>;
+  /** Of each lane with `warm`: how many of its runners no job needs. */
+  readonly idle: ReadonlyMap<string, number>;
 }
 
 /**
  * `need = demand − free supply`, where the free supply includes what lanes with more labels have left over:
- * GitHub hands their runners these jobs too. Each runner is credited once.
+ * GitHub hands their runners these jobs too. Each runner is credited once. Those that wait without a job serve jobs as all
+ * others do: what a lane lacks of them then is `warm − idle`.
  */
 export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
   const needs = new Map<string, number>();
@@ -60,8 +65,13 @@ export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
     }
   }
   for (const { lane, missing } of short) if (missing > 0) needs.set(lane.key, missing);
-  for (const { lane, left } of spare) if (left > 0) surplus.set(lane.key, left);
-  return { needs, surplus };
+  const idle = new Map(lanes.filter(({ warm = 0 }) => warm > 0).map(({ key }) => [key, 0]));
+  for (const { lane, left } of spare) {
+    const { key, warm = 0 } = lane;
+    if (warm > 0) idle.set(key, left);
+    if (left > warm) surplus.set(key, left - warm);
+  }
+  return { needs, surplus, idle };
 }
 
 function byKey(a: LaneFacts, b: LaneFacts): number {

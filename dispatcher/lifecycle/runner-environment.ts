@@ -11,15 +11,18 @@ const LATER_MS = 10 * MINUTE;
 export function runnerEnvironment({
   registration,
   lifeMs,
+  idleMs = registration.timeouts.idleMs,
   callbackUrl,
 }: {
   readonly registration: Pick<Registration, 'requireHook' | 'grant' | 'timeouts'>;
   /** From now to the instance's own deadline. */
   readonly lifeMs: number;
+  /** How long it may wait for a job. Default: as the registration says. */
+  readonly idleMs?: number;
   /** The runner's own. */
   readonly callbackUrl?: string;
 }): Readonly<Record<string, string>> {
-  const { launchMs, idleMs } = registration.timeouts;
+  const { launchMs } = registration.timeouts;
   return {
     SHR_LIFE_SECONDS: seconds(lifeMs),
     SHR_ONLINE_SECONDS: seconds(launchMs),

@@ -266,12 +266,20 @@ export interface Registration {
   readonly requireHook?: true;
   /** Its jobs are matched, planned and reported; nothing is launched for them and nothing registered. Absent: they are served. */
   readonly observe?: true;
-  /** Containers that are started ahead of their jobs. Each pool has a shape of its own. */
+  /** Runners that are started ahead of their jobs. Each pool has a shape, or labels, of its own. */
   readonly standby?: readonly StandbyPool[];
 }
 
 export interface StandbyPool {
-  /** Overrides over the defaults, as in `runs-on`. It serves the jobs whose labels come to the same. */
+  /**
+   * Absent: its containers are parked, and register when their jobs come. `registered`: they have these labels at GitHub, and
+   * take the jobs that it gives them.
+   */
+  readonly mode?: 'registered';
+  /**
+   * Of parked ones: overrides over the defaults, as in `runs-on`; they serve the jobs whose labels come to the same. Of
+   * registered ones: all labels of the jobs that they are for.
+   */
   readonly labels: readonly string[];
   /** How many containers wait for jobs, those that are still starting included. */
   readonly size: number;

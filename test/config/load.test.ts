@@ -160,6 +160,65 @@ describe('the configuration', () => {
       });
     }
 
+    describe('of registered runners', () => {
+      const own = 'serverless-hosted-runner';
+      const pool = (labels: string, more = '') => `[{ mode: registered, labels: [${labels}], size: 1${more} }]`;
+
+      it('is read where no container can ask', async () => {
+        const loaded = await read(pool(`${own}, cpu-4`), 'policy: { maxCpu: 8 }\n', '');
+        if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+        expect(loaded.configuration.quarantined).to.deep.equal([]);
+        expect(loaded.configuration.registrations[0]?.standby).to.deep.equal([
+          { mode: 'registered', labels: [own, 'cpu-4'], size: 1, maxAgeMs: 6 * 3_600_000 },
+        ]);
+      });
+
+      for (const [what, labels, words] of [
+        ['without a label of its own', 'cpu-1', 'no job of this registration has these labels alone'],
+        ['without any label', '', 'no job of this registration has these labels alone'],
+        ['with a foreign label', `${own}, gpu`, 'neither its own label nor an override'],
+        ['with a label of one job', `${own}, sid-7`, 'belongs to one job'],
+        ['with a label of one job in the long form', `${own}, shr=7/cpu=1`, 'belongs to one job'],
+        ['beyond the policy', `${own}, cpu-4`, 'cpu-4'],
+        ['that cannot be read', `${own}, cpu-x`, 'cpu-x'],
+      ] as const) {
+        it(`is refused with words: ${what}`, async () => {
+          expect(JSON.stringify(await read(pool(labels), '', ''))).to.include(words);
+        });
+      }
+
+      it('is refused twice for the same jobs, in whatever order their labels are', async () => {
+        const both = `[{ mode: registered, labels: [${own}, cpu-1], size: 1 }, { mode: registered, labels: [CPU-1, ${own}], size: 1 }]`;
+        expect(JSON.stringify(await read(both, 'policy: { maxCpu: 8 }\n'))).to.include('standby[0] has the same');
+      });
+
+      it('is told who may take its runners, unless a group, a repository or the hook keeps others out', async () => {
+        const notes = async (more = '', listen = '', from = 'organization: acme', to = from) => {
+          const loaded = await load({
+            'dispatcher.yaml': `${dispatcherYaml}${listen}`,
+            'registrations/acme.yaml': `${registrationYaml.replace(from, to)}${more}standby: ${pool(own)}\n`,
+          });
+          if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+          expect(loaded.configuration.quarantined).to.deep.equal([]);
+          return JSON.stringify(loaded.notes.filter(({ message }) => message.includes('GitHub gives these runners')));
+        };
+        expect(await notes())
+          .to.include('any job with their labels or fewer')
+          .and.include('`runnerGroup`');
+        expect(await notes('runnerGroup: selected\n')).to.equal('[]');
+        expect(await notes('requireHook: true\n', URL)).to.equal('[]');
+        expect(await notes('', '', 'organization: acme', 'repositories: [acme/web]')).to.equal('[]');
+      });
+
+      it('is refused where its runners have no one place to register at', async () => {
+        const loaded = await load({
+          'dispatcher.yaml': dispatcherYaml,
+          'registrations/acme.yaml': `${registrationYaml.replace('organization: acme', 'user: acme')}standby: ${pool(own)}\n`,
+        });
+        expect(JSON.stringify(loaded)).to.include('a runner that waits has to be at one of them');
+      });
+    });
+
     it('is refused where containers cannot ask, or have no one place to register at', async () => {
       expect(JSON.stringify(await read('[{ size: 1 }]', '', ''))).to.include('its containers cannot ask for a job');
       const files = {

@@ -443,6 +443,30 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         ).to.deep.equal(['idle', 'wanted']);
       });
 
+      it('are there for runners that wait in them before a job has come', async () => {
+        await ledger.putLane(lane({ key: 'warm' }));
+        expect((await ledger.laneCounts(['warm'], 'reject'))[0]).to.deep.include({
+          lane: lane({ key: 'warm' }),
+          demand: 0,
+        });
+        expect(await ledger.deleteEmptyLanes()).to.equal(1);
+        const waits = runner({ name: 'd-1', laneKey: 'warm', idleLimitMs: 7_200_000, jobLimitMs: 60_000 });
+        await ledger.createRunner(waits, 'launch', lane({ key: 'warm' }));
+        expect(await ledger.deleteEmptyLanes()).to.equal(0);
+        expect((await ledger.laneCounts(['warm'], 'reject'))[0]).to.deep.include({
+          lane: lane({ key: 'warm' }),
+          creating: 1,
+        });
+        expect(await ledger.runner('d-1')).to.deep.equal(waits);
+        const changed = lane({ key: 'warm', specHash: 'spec-2' });
+        await ledger.putLane(changed);
+        expect((await ledger.laneCounts(['warm'], 'reject'))[0]).to.deep.include({
+          lane: changed,
+          creating: 0,
+          outdated: 1,
+        });
+      });
+
       it('stay while one of their jobs is open, as it may come back into the queue', async () => {
         await queue([1]);
         await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 20_000 })]);

@@ -10,7 +10,7 @@ import type {
 } from '../../dispatcher/lifecycle/machine/event.ts';
 import { step } from '../../dispatcher/lifecycle/machine.ts';
 import { failure } from '../failures/examples.ts';
-import { runnerRow, STATES } from './runner-fixture.ts';
+import { HOUR, runnerRow, STATES } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
 
@@ -57,6 +57,7 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   drain: { kind: 'drain', reason: 'surplus' },
   forget: { kind: 'forget' },
   'delete-refused': { kind: 'delete-refused' },
+  overlooked: { kind: 'overlooked' },
   deregistered: { kind: 'deregistered' },
   stopping: { kind: 'stopping' },
   'stop-sent': { kind: 'stop-sent' },
@@ -89,6 +90,8 @@ const ANSWERS: Readonly<Record<RunnerEventKind, readonly Outcome[]>> = {
   'job-started': ['busy', 'busy', 'busy', 'busy', 'told', '-', 'busy', '-'],
   'job-completed': ['finishing', 'finishing', 'finishing', 'finishing', 'finishing', 'told', 'told', '-'],
   heard: [...told7, '-'],
+  // Of one that may wait no longer than others.
+  overlooked: ['-', ...none],
   waits: ['-', 'told', '-', '-', '-', '-', '-', '-'],
   // One that has not asked for a job.
   claimed: ['-', ...none],
@@ -362,6 +365,37 @@ describe('the machine of runner states', () => {
       );
       expect(apply(claimed, EVENTS['github-missing'], 50 * MINUTE + 30_000).state).to.equal('starting');
       expect(apply(claimed, EVENTS['github-missing'], 51 * MINUTE).state).to.equal('draining');
+    });
+  });
+
+  describe('of a runner that is registered ahead of its job', () => {
+    const ahead = { idleLimitMs: 6 * HOUR, jobLimitMs: 30 * MINUTE, forJobKey: null } as const;
+    const online = { ...ahead, state: 'online', instanceState: 'running', deadlineAtMs: 6 * HOUR } as const;
+
+    it('has the time to wait that it was given, and its job has its own limit', () => {
+      const waits = apply(
+        runnerRow({ ...ahead, state: 'starting', instanceState: 'running' }),
+        { kind: 'github', runnerId: 7, online: true, busy: false },
+        MINUTE,
+      );
+      expect(waits).to.include({ state: 'online', deadlineAtMs: MINUTE + 6 * HOUR });
+      const busy = apply(waits, { kind: 'job-started', jobKey: 'k', word: 'told', refuted: null }, 3 * HOUR);
+      expect(busy).to.include({ state: 'busy', deadlineAtMs: 3 * HOUR + 30 * MINUTE });
+      const short = { ...waits, instanceDeadlineAtMs: 3 * HOUR + 1 };
+      expect(apply(short, { kind: 'job-started', jobKey: 'k', word: 'told', refuted: null }, 3 * HOUR)).to.include({
+        deadlineAtMs: 3 * HOUR + 1,
+      });
+    });
+
+    it('ends its wait at once where GitHub does not give it the job beside it, and only once', () => {
+      const cut = apply(runnerRow(online), { kind: 'overlooked' }, HOUR);
+      expect(cut).to.include({ state: 'online', deadlineAtMs: HOUR, nextCheckAtMs: HOUR });
+      expect(step(cut, { kind: 'overlooked' }, at(HOUR)).kind).to.equal('ignored');
+      expect(apply(cut, { kind: 'deadline' }, HOUR)).to.include({ state: 'draining' });
+      for (const state of STATES) {
+        if (state === 'online') continue;
+        expect(step(runnerRow({ ...online, state }), { kind: 'overlooked' }, at(HOUR)).kind, state).to.equal('ignored');
+      }
     });
   });
 

@@ -5,7 +5,7 @@ import { allot, inTurn, type LaneFacts, planPool, type Request } from '../../dis
 function lane(
   key: string,
   labels: string,
-  counts: Partial<Pick<LaneFacts, 'demand' | 'supply' | 'supposed'>> = {},
+  counts: Partial<Pick<LaneFacts, 'demand' | 'supply' | 'supposed' | 'warm'>> = {},
 ): LaneFacts {
   return { key, labels: new Set(labels.split(' ')), demand: 0, supply: 0, supposed: 0, ...counts };
 }
@@ -22,6 +22,7 @@ const anyPool: fc.Arbitrary<readonly LaneFacts[]> = fc
           demand: fc.nat(6),
           supply: fc.nat(6),
           supposed: fc.nat(4),
+          warm: fc.nat(3),
         }),
       ),
     ),
@@ -41,6 +42,26 @@ describe('the planner', () => {
   it('calls what is above the demand surplus', () => {
     const plan = planPool([lane('x', 'a', { demand: 1, supply: 3 })]);
     expect([...plan.surplus]).to.deep.equal([['x', 2]]);
+  });
+
+  it('keeps runners that are to wait without a job, and says how many do', () => {
+    const plan = planPool([
+      lane('full', 'a', { supply: 2, warm: 2 }),
+      lane('over', 'b', { supply: 5, demand: 1, warm: 2 }),
+      lane('under', 'c', { supply: 2, demand: 1, warm: 3 }),
+      lane('even', 'd', { supply: 1, demand: 1, warm: 1 }),
+      lane('short', 'e', { demand: 2, warm: 1 }),
+      lane('cold', 'f', { supply: 1 }),
+    ]);
+    expect(Object.fromEntries(plan.surplus)).to.deep.equal({ over: 2, cold: 1 });
+    expect(plan.needs).to.deep.equal(new Map([['short', 2]]));
+    expect(Object.fromEntries(plan.idle)).to.deep.equal({ full: 2, over: 4, under: 1, even: 0, short: 0 });
+  });
+
+  it('lends those that wait, because GitHub gives them these jobs', () => {
+    const plan = planPool([lane('small', 'a', { demand: 1 }), lane('large', 'a b', { supply: 2, warm: 2 })]);
+    expect([...plan.needs]).to.deep.equal([]);
+    expect([...plan.idle]).to.deep.equal([['large', 1]]);
   });
 
   it('credits what a lane with more labels has left over, each runner once', () => {
@@ -71,12 +92,13 @@ describe('the planner', () => {
   it('balances: supply and launches together equal demand and surplus', () => {
     fc.assert(
       fc.property(anyPool, (lanes) => {
-        const { needs, surplus } = planPool(lanes);
+        const { idle, needs, surplus } = planPool(lanes);
         const wanted = sum(lanes.map(({ demand }) => demand));
         const free = sum(lanes.map(({ supply }) => supply));
         // A lane counts on no more of the supposed than it is short of.
         const supposed = sum(lanes.map((each) => Math.max(0, Math.min(each.supposed, each.demand - each.supply))));
-        expect(free + supposed + sum(needs.values())).to.equal(wanted + sum(surplus.values()));
+        const kept = sum(lanes.map(({ key, warm = 0 }) => Math.min(warm, idle.get(key) ?? 0)));
+        expect(free + supposed + sum(needs.values())).to.equal(wanted + kept + sum(surplus.values()));
       }),
     );
   });
@@ -85,9 +107,11 @@ describe('the planner', () => {
     fc.assert(
       fc.property(anyPool, (lanes) => {
         for (const each of lanes) {
-          const { needs, surplus } = planPool([each]);
+          const { idle, needs, surplus } = planPool([each]);
           const balance = each.supply - each.demand;
-          expect(surplus.get(each.key) ?? 0).to.equal(Math.max(0, balance));
+          const { warm = 0 } = each;
+          expect(surplus.get(each.key) ?? 0).to.equal(Math.max(0, balance - warm));
+          expect(idle.get(each.key)).to.equal(warm > 0 ? Math.max(0, balance) : undefined);
           expect(needs.get(each.key) ?? 0).to.equal(Math.max(0, -balance - each.supposed));
         }
       }),
@@ -110,6 +134,7 @@ describe('the planner', () => {
           const [plan, again] = [planPool(lanes), planPool(shuffled)];
           expect(again.needs).to.deep.equal(plan.needs);
           expect(again.surplus).to.deep.equal(plan.surplus);
+          expect(again.idle).to.deep.equal(plan.idle);
         },
       ),
     );

@@ -13,6 +13,11 @@ describe('what a container is told', () => {
     });
   });
 
+  it('are its own where it may wait longer for a job than others', () => {
+    const environment = runnerEnvironment({ registration: { timeouts }, lifeMs: 5_400_001, idleMs: 3_600_000 });
+    expect(environment).to.include({ SHR_IDLE_SECONDS: '4200' });
+  });
+
   it('is to fail a job without an answer, where the registration requires one', () => {
     const environment = runnerEnvironment({ registration: { timeouts, requireHook: true }, lifeMs: 1_000 });
     expect(environment).to.include({ SHR_HOOK_SILENCE: 'deny' });

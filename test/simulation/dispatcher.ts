@@ -143,9 +143,9 @@ export class Dispatcher {
     return this.#ledger;
   }
 
-  /** Whether any tenant has containers that are started ahead of their jobs. */
+  /** Whether any tenant has containers that ask for their jobs. */
   #hasStandby(): boolean {
-    return this.#options.tenants.some(({ plan }) => plan.registration.standby !== undefined);
+    return this.#options.tenants.some(({ plan }) => plan.registration.standby?.some(({ mode }) => mode === undefined));
   }
 
   /** A container asks for its JIT configuration. Undefined: nobody is there, or the connection breaks. */

@@ -95,6 +95,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #overdue = new Set<WorldInstance>();
   /** Of containers that were started ahead: what the labels of their registration say, by name. */
   readonly #limitsAhead = new Map<string, number>();
+  /** The same of runners that were registered ahead. */
+  readonly #limitsRegistered = new Map<string, number>();
   /** That were alive when a stop reached them. */
   readonly #stopped = new Set<string>();
   readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
@@ -139,6 +141,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
     this.registrationsFor.set(wanted, (this.registrationsFor.get(wanted) ?? 0) + 1);
     if (this.#registered.has(name)) this.violate('no name is used twice', `${name} registered again`, [name]);
     this.#registered.add(name);
+    const minutes = minutesIn(labels);
+    if (minutes !== undefined) this.#limitsRegistered.set(name, minutes * 60_000);
     if (this.#forbidden.has(labelKey(labels))) {
       this.violate('a job that is refused or not ours gets no runner', `${name} for ${labels.join(',')}`, [name]);
     }
@@ -179,7 +183,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
   #hasRoom({ backends, maxRunners, name }: Registration): boolean {
     // What waits for no job makes room.
     const live = this.instances.filter(
-      (instance) => isLive(instance) && !instance.behindOurBack && !isParked(instance),
+      (instance) => isLive(instance) && !instance.behindOurBack && !isParked(instance) && !isIdleAhead(instance),
     );
     const of = (what: string) => live.filter((instance) => isWithin(instance, what)).length;
     const most = this.#options.caps.find((cap) => cap.of === '')?.max ?? 0;
@@ -218,7 +222,9 @@ export class Invariants implements GithubWitness, ProviderWitness {
     for (const instance of this.instances) {
       const limitMs = instance.job?.plan.timeLimitMs;
       if (limitMs === undefined || !isLive(instance) || this.#overdue.has(instance)) continue;
-      const overdueMs = this.nowMs - Math.max((instance.handedOverAtMs ?? instance.createdAtMs) + limitMs, sinceMs);
+      const startedAtMs = instance.isWarm ? (instance.job?.startedAtMs ?? undefined) : undefined;
+      const fromMs = instance.handedOverAtMs ?? startedAtMs ?? instance.createdAtMs;
+      const overdueMs = this.nowMs - Math.max(fromMs + limitMs, sinceMs);
       if (overdueMs <= slackMs) continue;
       this.#overdue.add(instance);
       const what = `${instance.name} runs ${instance.job?.name} ${Math.round(overdueMs / 60_000)} min after its limit`;
@@ -324,7 +330,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
     const nowMs = this.#options.now();
     const { handedOverAtMs } = instance;
     // Of one that was started ahead its tags do not tell: it holds for whichever job it got.
-    const limitMs = job.plan.timeLimitMs ?? this.#limitsAhead.get(instance.name);
+    const registered = instance.isWarm ? this.#limitsRegistered.get(instance.name) : undefined;
+    const limitMs = job.plan.timeLimitMs ?? this.#limitsAhead.get(instance.name) ?? registered;
     const limitSinceMs = handedOverAtMs === undefined ? job.startedAtMs : handedOverAtMs - HAND_OVER_MS;
     const overLimit = limitMs !== undefined && limitSinceMs !== null && nowMs - limitSinceMs >= limitMs;
     if (overLimit || nowMs >= instance.tags.deadlineAtMs) return;
@@ -340,10 +347,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (this.#handedOver.has(name)) this.violate(rule, `${name} was handed a second JIT configuration`, [name]);
     this.#handedOver.add(name);
     const registered = this.#options.registeredFor(jit);
-    const minutes = registered?.labels
-      .map((label) => /^timeout-(\d+)m$/i.exec(label)?.[1])
-      .find((text) => text !== undefined);
-    if (minutes !== undefined) this.#limitsAhead.set(name, Number(minutes) * 60_000);
+    const minutes = minutesIn(registered?.labels ?? []);
+    if (minutes !== undefined) this.#limitsAhead.set(name, minutes * 60_000);
     const [whose] = instance.backend.split('/');
     if (registered?.name === name && registered.labels.some((label) => label.toLowerCase() === `${whose}-runner`))
       return;
@@ -359,9 +364,19 @@ export class Invariants implements GithubWitness, ProviderWitness {
   }
 }
 
+function minutesIn(labels: readonly string[]): number | undefined {
+  const found = labels.map((label) => /^timeout-(\d+)m$/i.exec(label)?.[1]).find((text) => text !== undefined);
+  return found === undefined ? undefined : Number(found);
+}
+
 /** Started ahead of a job that has not come. */
 export function isParked({ handedOverAtMs, isAhead }: WorldInstance): boolean {
   return isAhead && handedOverAtMs === undefined;
+}
+
+/** Registered ahead of a job that has not come. */
+export function isIdleAhead({ hasHadJob, isWarm }: WorldInstance): boolean {
+  return isWarm && !hasHadJob;
 }
 
 function isWithin(instance: WorldInstance, of: string): boolean {

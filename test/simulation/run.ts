@@ -5,11 +5,11 @@ import { type GithubScope, scopePath } from '../../dispatcher/jobs/scope.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
-import type { Registration } from '../../dispatcher/model/registration.ts';
+import type { Registration, StandbyPool } from '../../dispatcher/model/registration.ts';
 import { Disk } from './disk.ts';
 import { DISPATCHER_ID, Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
 import { Dice, type Fault } from './faults.ts';
-import { type Cap, Invariants, isParked, labelKey, type Violation } from './invariants.ts';
+import { type Cap, Invariants, isIdleAhead, isParked, labelKey, type Violation } from './invariants.ts';
 import { streamsOf } from './random.ts';
 import {
   BROKEN_IMAGE,
@@ -54,6 +54,7 @@ export interface Outcome {
       | 'jobs'
       | 'instances'
       | 'parkedInVain'
+      | 'registeredInVain'
       | 'faults'
       | 'crashes'
       | 'shutdowns'
@@ -319,6 +320,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     counts: {
       jobs: scenario.tenants.reduce((sum, tenant) => sum + tenant.jobs.length, 0),
       instances: invariants.instances.filter((instance) => !isParked(instance)).length,
+      registeredInVain: invariants.instances.filter(isIdleAhead).length,
       parkedInVain: invariants.instances.filter(isParked).length,
       faults: dice.total,
       crashes: dispatcher.crashes,
@@ -329,7 +331,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
       virtualMinutes: Math.round((clock.now() - scenario.startMs) / MINUTE),
       mostLooks: invariants.mostLooks,
       served: scenario.tenants.flatMap(({ jobs }) => jobs.filter((job) => job.expectation === 'runs')).length,
-      launched: invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE && !isParked(instance))
+      launched: invariants.instances.filter((one) => one.image !== BROKEN_IMAGE && !isParked(one) && !isIdleAhead(one))
         .length,
     },
   };
@@ -472,6 +474,7 @@ function judgeLaunches(
   const hours = (invariants.nowMs - scenario.startMs) / (60 * MINUTE);
   const bound =
     wanted.length +
+    boundOfRegistered(scenario, dice, wanted.length + doomed.length, hours, dispatcher) +
     judgeHeldBack(invariants, jobs, dispatcher, dice, hours) +
     // Beside each start and end of a run with `max-parallel` one more may try, and each may idle until it is known.
     5 * wanted.filter((job) => job.plan.parallel !== undefined).length +
@@ -506,11 +509,30 @@ function judgeParked(
   dispatcher: Dispatcher,
 ): void {
   const unused = invariants.instances.filter(isParked);
-  const pools = scenario.tenants.flatMap(({ registration }) => registration.standby ?? []);
-  const ages = pools.reduce((sum, { maxAgeMs, size }) => sum + size * (2 + (hours * 60 * MINUTE) / maxAgeMs), 0);
-  const bound = Math.ceil(ages) + jobs + dice.costly + dispatcher.crashes + outageMinutes(scenario);
+  const bound = agesOf(scenario, undefined, hours) + jobs + dice.costly + dispatcher.crashes + outageMinutes(scenario);
   if (unused.length <= bound) return;
   invariants.violate('launches are bounded', `${unused.length} containers were parked in vain, at most ${bound}`);
+}
+
+/** As of those that are parked; 0 where there are none. */
+function boundOfRegistered(
+  scenario: Scenario,
+  dice: Dice,
+  jobs: number,
+  hours: number,
+  dispatcher: Dispatcher,
+): number {
+  const ages = agesOf(scenario, 'registered', hours);
+  return ages === 0 ? 0 : ages + jobs + dice.costly + dispatcher.crashes + outageMinutes(scenario);
+}
+
+/** One for each place of a pool and each of its ages. */
+function agesOf(scenario: Scenario, mode: StandbyPool['mode'], hours: number): number {
+  const pools = scenario.tenants.flatMap(({ registration }) => registration.standby ?? []);
+  const places = pools
+    .filter((pool) => pool.mode === mode)
+    .map(({ maxAgeMs, size }) => size * (2 + (hours * 60 * MINUTE) / maxAgeMs));
+  return Math.ceil(places.reduce((sum, one) => sum + one, 0));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Draws a world from a seed: tenants, backends, limits, jobs, and what goes wrong. */
 
 import type { GithubScope } from '../../dispatcher/jobs/scope.ts';
-import type { Registration } from '../../dispatcher/model/registration.ts';
+import type { Registration, StandbyPool } from '../../dispatcher/model/registration.ts';
 import { Secret, scopeFor } from '../../dispatcher/model/registration.ts';
 import { drawRates, type FaultRates, NO_FAULTS } from './faults.ts';
 import type { Stream, Streams } from './random.ts';
@@ -181,7 +181,9 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     return { fromMs, untilMs: fromMs + troubles.magnitude(MINUTE / 2, 20 * MINUTE), kind };
   });
   const label = `${name}-runner`;
-  const standby = drawStandby(streams(`scenario standby ${index}`));
+  const parked = drawStandby(streams(`scenario standby ${index}`));
+  const registered = drawRegistered(streams(`scenario registered ${index}`), label);
+  const pools = [...parked, ...registered];
   const [where] = repositoriesOf(claim);
   return {
     registration: {
@@ -227,7 +229,7 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
       timeouts: { launchMs: 10 * MINUTE, idleMs: 5 * MINUTE },
       chargeLabels: {},
       // Only what registers at one place can have it.
-      ...(claim.kind === 'repositories' ? {} : standby),
+      ...(claim.kind === 'repositories' || pools.length === 0 ? {} : { standby: pools }),
     },
     backends,
     outages: faultless ? [] : outages,
@@ -251,14 +253,25 @@ function observing({ jobs, registration, ...tenant }: TenantPlan): TenantPlan {
 }
 
 /** Containers that are started ahead of jobs: half of the tenants have some. */
-function drawStandby(luck: Stream): Pick<Registration, 'standby'> {
+function drawStandby(luck: Stream): readonly StandbyPool[] {
   const drawn = luck.chance(0.5);
   const pools = [[], ['cpu-2'], ['timeout-10m']].map((labels) => ({
     ...{ labels, has: luck.chance(0.5), size: luck.whole(1, 3) },
     maxAgeMs: Math.round(luck.magnitude(10 * MINUTE, 120 * MINUTE)),
   }));
   const has = pools.filter(({ has }, index) => has || index === 0);
-  return drawn ? { standby: has.map(({ labels, maxAgeMs, size }) => ({ labels, maxAgeMs, size })) } : {};
+  return drawn ? has.map(({ labels, maxAgeMs, size }) => ({ labels, maxAgeMs, size })) : [];
+}
+
+/** Runners that are registered ahead of jobs: some tenants have some, for jobs that others' runners may take too. */
+function drawRegistered(luck: Stream, label: string): readonly StandbyPool[] {
+  const drawn = luck.chance(0.4);
+  const pools = [[label], ['cpu-2', label], [label, 'timeout-10m']].map((labels) => ({
+    ...{ labels, has: luck.chance(0.5), size: luck.whole(1, 2) },
+    maxAgeMs: Math.round(luck.magnitude(10 * MINUTE, 120 * MINUTE)),
+  }));
+  const has = drawn ? pools.filter((one) => one.has) : [];
+  return has.map(({ labels, maxAgeMs, size }) => ({ mode: 'registered', labels, maxAgeMs, size }));
 }
 
 interface Wish {

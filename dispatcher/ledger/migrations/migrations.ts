@@ -582,6 +582,15 @@ const twentyFourth: Migration = {
   ],
 };
 
+const twentyFifth: Migration = {
+  version: 25,
+  name: 'runners that are registered ahead of their job',
+  statements: ({ schema }) =>
+    (['idleLimitMs', 'jobLimitMs'] as const).map((column) =>
+      schema.alterTable('runners').addColumn(column, integer).compile(),
+    ),
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -604,6 +613,7 @@ export const migrations: readonly Migration[] = [
   twentySecond,
   twentyThird,
   twentyFourth,
+  twentyFifth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

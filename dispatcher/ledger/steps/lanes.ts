@@ -1,4 +1,5 @@
 /** Lanes: what they need, and what they have. */
+import type { LaneSpec } from '../../jobs/lane.ts';
 import type { LaneCounts, OnUnreadable, Waiting } from '../ledger.ts';
 import * as heldJobQueries from '../queries/held-jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
@@ -70,6 +71,11 @@ export function* laneRuns(
   const supply = (yield laneQueries.laneSupplyByRun(builder, laneKey, specHash)).rows.map(rows.runCount);
   const supplied = new Map(supply.map(({ runId, count }) => [runId, count]));
   return demand.map(({ runId, count }) => ({ runId, demand: count, supply: supplied.get(runId) ?? 0 }));
+}
+
+export function* putLane({ builder, nowMs }: Context, lane: LaneSpec): Step<void> {
+  const { key, registration, specHash } = lane;
+  yield laneQueries.putLane(builder, { key, registration, specHash, spec: JSON.stringify(lane), changedAtMs: nowMs });
 }
 
 export function* deleteEmptyLanes(context: Context): Step<number> {

@@ -1,17 +1,20 @@
 /** Runners: their rows change by steps, each with its entries in the timeline. */
+import type { LaneSpec } from '../../jobs/lane.ts';
 import type { OnUnreadable, RunnerFilter, RunnerRow, RunnerStep, RunnersLeftOut } from '../ledger.ts';
 import * as launchCountQueries from '../queries/launch-counts.ts';
 import * as runnerQueries from '../queries/runners.ts';
 import * as rows from '../rows.ts';
 import { bounded, each } from './filter.ts';
 import { kept } from './kept-words.ts';
+import { putLane } from './lanes.ts';
 import { compare } from './order.ts';
 import { type Context, firstOf, type Step } from './step.ts';
 import { append } from './timeline.ts';
 
 const MAX_RUNNERS = 100_000;
 
-export function* createRunner(context: Context, runner: RunnerRow, reason: string): Step<void> {
+export function* createRunner(context: Context, runner: RunnerRow, reason: string, lane?: LaneSpec): Step<void> {
+  if (lane !== undefined) yield* putLane(context, lane);
   yield runnerQueries.insertRunner(context.builder, rows.runnerColumns(runner));
   yield* append(context, runner, [
     { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },

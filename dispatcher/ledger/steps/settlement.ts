@@ -5,10 +5,10 @@ import type { JobPlace, JobRow, JobSettlement, OnUnreadable, RunPlace } from '..
 import { NOT_HELD } from '../merge.ts';
 import * as jobCheckQueries from '../queries/job-checks.ts';
 import * as jobQueries from '../queries/jobs.ts';
-import * as laneQueries from '../queries/lanes.ts';
 import * as rows from '../rows.ts';
 import { job } from './jobs.ts';
 import { kept } from './kept-words.ts';
+import { putLane } from './lanes.ts';
 import { compare, sortedByKey } from './order.ts';
 import type { Context, Step } from './step.ts';
 
@@ -32,15 +32,7 @@ export function* settleJobs(context: Context, settlements: readonly JobSettlemen
       if (lane) lanes.set(lane.key, lane);
     }
   }
-  for (const [key, lane] of sortedByKey(lanes)) {
-    yield laneQueries.putLane(context.builder, {
-      key,
-      registration: lane.registration,
-      specHash: lane.specHash,
-      spec: JSON.stringify(lane),
-      changedAtMs: context.nowMs,
-    });
-  }
+  for (const [, lane] of sortedByKey(lanes)) yield* putLane(context, lane);
 }
 
 /** False if a fact came in between: the job stays unchanged and unsettled. */

@@ -59,6 +59,15 @@ function notOnlineInTime(runner: RunnerRow, unheard: Failure | undefined, contex
   return ownFailure('launch-timeout', `not ${limit}`, context.nowMs, placeOf(runner));
 }
 
+/** Only one that may wait longer than others: for them it comes to the same. The end of its time says what follows for the job. */
+export function onOverlooked(runner: RunnerRow, context: MachineContext): Answer {
+  if (runner.state !== 'online') return ignored('it does not wait for a job');
+  if (runner.idleLimitMs === null) return ignored('it waits no longer than others');
+  if (runner.deadlineAtMs !== null && runner.deadlineAtMs <= context.nowMs) return ignored('its time is up already');
+  const patch = { deadlineAtMs: context.nowMs, nextCheckAtMs: context.nowMs };
+  return note(runner, 'a job waits beside it, and GitHub does not give it to this runner', context, patch);
+}
+
 /** The service's own word, or what keeps a container from asking. */
 function silentInTime(runner: RunnerRow, context: MachineContext): Failure {
   const limit = `within ${Math.round(context.launchTimeoutMs / SECOND)} s`;

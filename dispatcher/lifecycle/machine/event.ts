@@ -39,6 +39,8 @@ export type RunnerEvent =
   | ({ readonly kind: 'job-completed' } & JobWord)
   /** `unheard`: why GitHub, asked about the runner, did not answer. */
   | { readonly kind: 'deadline'; readonly unheard?: Failure }
+  /** A job has waited beside it for longer than runners may wait for theirs: GitHub does not give it this one. */
+  | { readonly kind: 'overlooked' }
   /** Its container, launched ahead of its job, asks for a JIT configuration. It may wait for one until then. */
   | { readonly kind: 'waits'; readonly untilMs: number }
   /** It gets a job: GitHub is about to be asked to register it. */

@@ -77,9 +77,12 @@ export function deadlineOf(runner: RunnerRow, state: RunnerState, context: Machi
     case 'starting':
       return context.nowMs + context.launchTimeoutMs;
     case 'online':
-      return context.nowMs + context.idleTimeoutMs;
-    case 'busy':
-      return runner.instanceDeadlineAtMs;
+      return context.nowMs + (runner.idleLimitMs ?? context.idleTimeoutMs);
+    case 'busy': {
+      const { busyAtMs, instanceDeadlineAtMs, jobLimitMs } = runner;
+      if (jobLimitMs === null) return instanceDeadlineAtMs;
+      return Math.min(instanceDeadlineAtMs, (busyAtMs ?? context.nowMs) + jobLimitMs);
+    }
     case 'finishing':
       return context.nowMs + FINISHING_MS;
     case 'draining':

@@ -1,6 +1,6 @@
 /** The standby pools of the configuration, and which waiting jobs their containers can serve. */
 import { isSameWish } from '../../admission/lane-of.ts';
-import { standbyLane } from '../../admission/standby.ts';
+import { poolLane } from '../../admission/standby.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
 import type { RunnerRow } from '../../ledger/ledger.ts';
 import type { Registration } from '../../model/registration.ts';
@@ -9,7 +9,9 @@ import type { Tenant } from '../ports.ts';
 import { scheduledSize } from './schedule.ts';
 
 export interface Pool {
+  /** Of its parked containers alone, or, where they are registered, of the jobs that they are for. */
   readonly lane: LaneSpec;
+  readonly isRegistered: boolean;
   readonly maxAgeMs: number;
   /** How many containers it should have then. */
   size(nowMs: number): Promise<number>;
@@ -21,7 +23,7 @@ export class Pools {
   readonly #canAsk: boolean;
   readonly #pools = new Map<string, readonly Pool[]>();
 
-  /** `canAsk`: containers know where to ask for a job; without that there are none. */
+  /** `canAsk`: containers know where to ask for a job; without that none is parked. */
   constructor(tenants: ReadonlyMap<string, Tenant>, canAsk: boolean) {
     this.#tenants = tenants;
     this.#canAsk = canAsk;
@@ -31,8 +33,9 @@ export class Pools {
   reconfigure(name: string): void {
     const tenant = this.#tenants.get(name);
     const fills = tenant !== undefined && tenant.leaving === undefined && tenant.registration.observe !== true;
-    const pools = fills ? poolsOf(tenant.registration) : [];
-    if (pools.length > 0 && this.#canAsk) this.#pools.set(name, pools);
+    const all = fills ? poolsOf(tenant.registration) : [];
+    const pools = all.filter(({ isRegistered }) => isRegistered || this.#canAsk);
+    if (pools.length > 0) this.#pools.set(name, pools);
     else this.#pools.delete(name);
   }
 
@@ -53,9 +56,10 @@ export class Pools {
 function poolsOf(registration: Registration): readonly Pool[] {
   return (registration.standby ?? []).flatMap((pool): readonly Pool[] => {
     // Containers of other options or credentials are others.
-    const answer = standbyLane(registration, pool, backendHashes(registration));
+    const answer = poolLane(registration, pool, backendHashes(registration));
     if (answer.kind === 'refused') return [];
-    return [{ lane: answer.lane, maxAgeMs: pool.maxAgeMs, size: scheduledSize(pool) }];
+    const isRegistered = pool.mode === 'registered';
+    return [{ lane: answer.lane, isRegistered, maxAgeMs: pool.maxAgeMs, size: scheduledSize(pool) }];
   });
 }
 

@@ -1,5 +1,6 @@
 /** Keeps the standby pools at their sizes, and answers their containers. */
 import { MINUTE, SECOND } from '../../../time/units.ts';
+import type { LaneSpec } from '../../jobs/lane.ts';
 import type { Ledger, RunnerRow } from '../../ledger/ledger.ts';
 import type { Backends } from '../backends.ts';
 import type { Board } from '../board.ts';
@@ -18,9 +19,11 @@ import { canServe, type Pool, type Pools } from './pools.ts';
 const PAUSE_MS = SECOND;
 /** Of all launches, this part at most is ahead of jobs: those of waiting jobs must not queue behind them. */
 const SHARE_OF_LAUNCHES = 4;
+/** Of the waiting jobs of a lane, so many are looked at. */
+const MAX_WAITING = 100;
 
 export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLaunches' | 'maxRunners' | 'tenants'> {
-  readonly ledger: Pick<Ledger, 'liveCounts' | 'runner' | 'runners'>;
+  readonly ledger: Pick<Ledger, 'liveCounts' | 'putLane' | 'runner' | 'runners' | 'surplusRunners' | 'waitingJobs'>;
   readonly context: RunnerContext;
   readonly board: Board;
   readonly backends: Backends;
@@ -40,6 +43,10 @@ export class StandbyLoop {
   #isDue = false;
   /** Parked runners of pools that are not configured any more have been looked for. */
   #knowsOrphans = false;
+  /** Lanes in which registered runners are to wait. */
+  readonly #warm = new Set<string>();
+  /** Of each, when one was last taken down because GitHub gives it no job. */
+  readonly #overlookedAtMs = new Map<string, number>();
 
   #limits: Pick<EngineOptions, 'maxLaunches' | 'maxRunners'>;
 
@@ -60,6 +67,24 @@ export class StandbyLoop {
     if (this.#knowsOrphans && this.#options.pools.isEmpty) return undefined;
     const now = this.#options.clock.now();
     return this.#isDue ? Math.max(this.#notBeforeMs, now) : now + MINUTE;
+  }
+
+  /** Says how many runners are to wait registered, also while nothing is launched: they are not surplus then. */
+  async aim(): Promise<void> {
+    const { board, clock, pools } = this.#options;
+    const aims = new Map<string, number>();
+    for (const [, own] of pools.all())
+      for (const pool of own) if (pool.isRegistered) aims.set(pool.lane.key, await pool.size(clock.now()));
+    for (const key of this.#warm) {
+      if (aims.has(key)) continue;
+      board.setWarm(key, 0);
+      this.#overlookedAtMs.delete(key);
+    }
+    this.#warm.clear();
+    for (const [key, count] of aims) {
+      board.setWarm(key, count);
+      this.#warm.add(key);
+    }
   }
 
   async run(): Promise<void> {
@@ -134,6 +159,8 @@ export class StandbyLoop {
 
   async #fill(nowMs: number): Promise<void> {
     const { backends, launches, ledger, places, pools } = this.#options;
+    /** What of GitHub is tried again, by whoever comes first. */
+    const trials = new Set<string>();
     const byKey = new Map<string, Pool>();
     const facts: PoolFacts[] = [];
     let booting = 0;
@@ -142,6 +169,10 @@ export class StandbyLoop {
       for (const pool of own) {
         const { lane } = pool;
         byKey.set(lane.key, pool);
+        if (pool.isRegistered) {
+          facts.push(await this.#registered(pool, mayLaunch ? trials : undefined, nowMs));
+          continue;
+        }
         const runners = await ledger.runners({ laneKey: lane.key, states: ['creating', 'parked'] }, () => {});
         booting += runners.filter(({ state }) => state === 'creating').length;
         const { open } = backends.usable(lane);
@@ -168,6 +199,59 @@ export class StandbyLoop {
   }
 
   /**
+   * Of the runners that wait registered, those that no job needs. `trials`: undefined where nothing may be launched. Those
+   * beyond its size are surplus, as in any lane.
+   */
+  async #registered({ lane, size }: Pool, trials: Set<string> | undefined, nowMs: number): Promise<PoolFacts> {
+    const { backends, board, holds, ledger } = this.#options;
+    const { key, registration } = lane;
+    const most = await size(nowMs);
+    // Without a job it has no row; and a changed one has none of its jobs admitted anew.
+    if (most > 0 && board.counts(key)?.lane.specHash !== lane.specHash) {
+      await ledger.putLane(lane);
+      board.mark(key);
+      await board.refresh(nowMs);
+    }
+    await this.#endOverlooked(lane, nowMs);
+    const counts = board.counts(key);
+    const idle = Math.min(most, board.idle(key));
+    const rows = idle === 0 ? [] : await ledger.surplusRunners(key, idle + (counts?.outdated ?? 0), () => {});
+    const runners = rows.filter(({ specHash }) => specHash === counts?.lane.specHash).slice(0, idle);
+    const own = { registration, key, runners: runners.toReversed() };
+    const admittance = holds.admittance(lane);
+    // A job that waits for a runner would take it, past what limits those that are launched for it.
+    const isFree = trials !== undefined && admittance.kind !== 'held' && !board.isWanted(key);
+    if (!isFree) return { ...own, size: most, backends: [] };
+    const onTrial = admittance.kind === 'trial';
+    if (onTrial && admittance.keys.some((one) => trials.has(one))) return { ...own, size: most, backends: [] };
+    if (onTrial) for (const one of admittance.keys) trials.add(one);
+    const open = backends.usable(lane).open.filter((backend) => backends.launchRoom(registration, backend) > 0);
+    return { ...own, size: onTrial ? Math.min(most, runners.length + 1) : most, backends: open };
+  }
+
+  /**
+   * GitHub may never give out a job, and shows it by the runners that idle beside it. These wait for hours, so one after the
+   * other is taken down as early as one that was launched for the job: the one that came last, because an earlier one than
+   * the job proves nothing.
+   */
+  async #endOverlooked({ key, registration }: LaneSpec, nowMs: number): Promise<void> {
+    const { board, context, ledger, tenants } = this.#options;
+    const beforeMs = nowMs - (tenants.get(registration)?.registration.timeouts.idleMs ?? Number.POSITIVE_INFINITY);
+    const { demand = 0, oldestQueuedSinceMs = null } = board.counts(key) ?? {};
+    if (demand === 0 || oldestQueuedSinceMs === null || oldestQueuedSinceMs > beforeMs) return;
+    if ((this.#overlookedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) > beforeMs) return;
+    const waiting = await ledger.waitingJobs(key, MAX_WAITING, () => {});
+    if (!waiting.some(({ statusSinceMs }) => statusSinceMs <= beforeMs)) return;
+    const [last] = (await ledger.runners({ laneKey: key, states: ['online'] }, () => {}))
+      .filter(({ idleLimitMs, jobKey }) => idleLimitMs !== null && jobKey === null)
+      .filter(({ onlineAtMs }) => onlineAtMs !== null && onlineAtMs <= beforeMs)
+      .toSorted((one, other) => (other.onlineAtMs ?? 0) - (one.onlineAtMs ?? 0));
+    if (last === undefined) return;
+    this.#overlookedAtMs.set(key, nowMs);
+    await context.tell(last.name, { kind: 'overlooked' });
+  }
+
+  /**
    * What the pools leave over: a lane that one serves takes its containers, ready or not, one for each job. A job that could
    * not launch now in any place asks for none.
    */
@@ -180,6 +264,7 @@ export class StandbyLoop {
       for (const { lane, need } of board.lanesInNeed(registration)) {
         let count = need;
         for (const [key, pool] of byKey) {
+          if (pool.isRegistered) continue;
           const runners = left.get(key) ?? [];
           const serving = new Set(runners.filter((runner) => canServe(pool, runner, lane)).slice(0, count));
           left.set(

@@ -30,6 +30,9 @@ export interface ProviderWitness {
   nameWasNotNew(name: string): void;
 }
 
+/** Of a runner that was launched for a job: five minutes, and the ten by which its container waits longer. */
+const USUAL_IDLE_SECONDS = 900;
+
 export interface WorldInstance {
   readonly name: string;
   readonly id: string;
@@ -43,8 +46,11 @@ export interface WorldInstance {
   state: InstanceState;
   reason: InstanceReason | undefined;
   job: WorldJob | undefined;
+  hasHadJob: boolean;
   /** Started ahead of its job: when it got one. */
   readonly isAhead: boolean;
+  /** Registered ahead of its job: it may wait for one for longer than others. */
+  readonly isWarm: boolean;
   handedOverAtMs: number | undefined;
   /** Not shown before this time: the service's own index lags. */
   readonly visibleAtMs: number;
@@ -126,7 +132,9 @@ export class Account {
       state: 'pending',
       reason: undefined,
       job: undefined,
+      hasHadJob: false,
       isAhead: jit === undefined,
+      isWarm: jit !== undefined && Number(request.environment['SHR_IDLE_SECONDS']) > USUAL_IDLE_SECONDS,
       handedOverAtMs: undefined,
       visibleAtMs: nowMs + (dice.hits('providerListGap') ? this.#luck.between(1_000, 20_000) : 0),
       leftOutAtMs: undefined,
@@ -247,6 +255,7 @@ export class Account {
       jobStarted: (job) => {
         inJob = true;
         instance.job = job;
+        instance.hasHadJob = true;
         clock.after(job.plan.durationMs, () => {
           if (!isLive(instance) || instance.job !== job) return;
           github.finish(process);

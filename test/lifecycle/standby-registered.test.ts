@@ -1,0 +1,312 @@
+/** Runners that are registered ahead of their jobs: the real engine on the real ledger, under a virtual clock. */
+import { expect } from 'chai';
+import { GithubError, type JitRequest } from '../../dispatcher/github/github.ts';
+import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
+import type { Registration, StandbyPool } from '../../dispatcher/model/registration.ts';
+import type { LaunchRequest } from '../../providers/provider.ts';
+import { grantOf } from '../registration-fixture.ts';
+import {
+  type EngineFixture,
+  type FixtureOptions,
+  MINUTE,
+  openEngineFixture,
+  registration,
+  told,
+} from './engine-fixture.ts';
+
+const HOUR = 60 * MINUTE;
+
+describe('standby of registered runners', () => {
+  let fixture: EngineFixture;
+  let launched: LaunchRequest[];
+  let registered: JitRequest[];
+  let refuse: GithubError | undefined;
+
+  const pool = (some: Partial<StandbyPool> = {}): StandbyPool => ({
+    mode: 'registered',
+    labels: ['acme-runner'],
+    size: 1,
+    maxAgeMs: 6 * HOUR,
+    ...some,
+  });
+  const acme = (some: Partial<Registration> = {}): Registration => registration('acme', { standby: [pool()], ...some });
+
+  async function open(options: Partial<FixtureOptions> = {}): Promise<void> {
+    launched = [];
+    registered = [];
+    refuse = undefined;
+    fixture = await openEngineFixture({
+      // No call-backs: the point of it.
+      registrations: [acme()],
+      provider: (_backend, honest) => ({
+        launch: (request) => {
+          launched.push(request);
+          return honest.launch(request);
+        },
+      }),
+      github: (honest) => ({
+        ...honest,
+        createJitRunner: async (request) => {
+          registered.push(request);
+          if (refuse !== undefined) throw refuse;
+          return await honest.createJitRunner(request);
+        },
+        // The listener of a runner that is deleted ends.
+        deleteRunner: async (scope, runnerId) => {
+          const [name] = [...fixture.runners.values()].filter(({ id }) => id === runnerId).map((one) => one.name);
+          const answer = await honest.deleteRunner(scope, runnerId);
+          const instance = fixture.instances.get(name ?? '');
+          if (answer === 'deleted' && instance !== undefined)
+            fixture.instances.set(instance.ref.name, { ...instance, state: 'succeeded' });
+          return answer;
+        },
+      }),
+      ...options,
+    });
+    await fixture.engine.start();
+    await fixture.advance(2_000);
+  }
+  afterEach(async () => await fixture.close());
+
+  const live = async (): Promise<readonly RunnerRow[]> =>
+    (await fixture.ledger.runners({ limit: 100 }, 'reject')).filter(({ state }) => state !== 'gone');
+  const states = async () => (await live()).map(({ state }) => state).sort();
+  const reasons = async (name: string) => (await fixture.ledger.timeline(name)).map(({ reason }) => reason);
+
+  function nameOf(index: number): string {
+    const request = launched[index];
+    if (request === undefined) throw new Error(`nothing was launched as number ${index}`);
+    return request.name;
+  }
+  async function comeOnline(...names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      const runner = fixture.runners.get(name);
+      if (runner !== undefined) runner.online = true;
+    }
+    await fixture.advance(10_000);
+  }
+  /** GitHub gives it the job. */
+  async function take(name: string, jobId: number, labels: readonly string[] = ['acme-runner']): Promise<void> {
+    const runner = fixture.runners.get(name);
+    if (runner !== undefined) runner.busy = true;
+    const fact = told(fixture, { jobId, labels, status: 'in_progress', runnerName: name });
+    fixture.jobs.set(`github.com/acme/web/${jobId}`, fact);
+    await fixture.tell(fact);
+    await fixture.advance(3_000);
+  }
+
+  it('starts runners with exactly the labels, in the lane of the jobs that they are for', async () => {
+    await open();
+    expect(registered.map(({ labels }) => labels)).to.deep.equal([['acme-runner']]);
+    expect(launched[0]?.environment['SHR_IDLE_SECONDS'], 'its own watchdog waits as long').to.equal(
+      String((6 * HOUR + 10 * MINUTE) / 1000),
+    );
+    await comeOnline(nameOf(0));
+    expect((await live())[0]).to.include({ state: 'online', standby: null, forJobKey: null });
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await fixture.advance(1_000);
+    const [job] = await fixture.ledger.jobs({ limit: 1 }, 'reject');
+    expect((await live()).map(({ laneKey }) => laneKey)).to.deep.equal([job?.laneKey, job?.laneKey]);
+    expect(job, 'it has its runner: what was launched takes that one’s place').to.include({ planned: 0, launches: 0 });
+  });
+
+  it('counts those that start and those that wait, and replaces one that got a job', async () => {
+    await open({ registrations: [acme({ standby: [pool({ size: 2 })] })] });
+    await fixture.advance(5 * MINUTE);
+    expect(launched).to.have.length(2);
+    await comeOnline(nameOf(0), nameOf(1));
+    await fixture.advance(HOUR);
+    expect(launched, 'they wait longer than `timeouts.idle`').to.have.length(2);
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await take(nameOf(0), 1);
+    expect(launched).to.have.length(3);
+    expect(await states()).to.deep.equal(['busy', 'online', 'starting']);
+    expect(await fixture.ledger.job('github.com/acme/web/1')).to.include({ launches: 0, stolen: 0 });
+  });
+
+  it('launches for more jobs than wait, at once and for the jobs', async () => {
+    await open();
+    await comeOnline(nameOf(0));
+    await fixture.tell(...[1, 2, 3].map((jobId) => told(fixture, { jobId })));
+    await fixture.advance(2_000);
+    expect(launched, 'two for the jobs, one to wait').to.have.length(4);
+    expect((await live()).filter(({ forJobKey }) => forJobKey !== null)).to.have.length(2);
+  });
+
+  it('serves a job with fewer labels, as GitHub does, and starts no runner beside it', async () => {
+    await open({ registrations: [acme({ standby: [pool({ labels: ['acme-runner', 'cpu-4'] })] })] });
+    await comeOnline(nameOf(0));
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await fixture.advance(2_000);
+    expect(
+      registered.map(({ labels }) => labels.length),
+      'both wait: one has the job',
+    ).to.deep.equal([2, 2]);
+    await take(nameOf(0), 1);
+    expect(registered).to.have.length(2);
+  });
+
+  it('lets a runner wait up to its age, and then another takes its place', async () => {
+    await open({ registrations: [acme({ standby: [pool({ maxAgeMs: HOUR })] })] });
+    await comeOnline(nameOf(0));
+    await fixture.advance(59 * MINUTE);
+    expect(launched).to.have.length(1);
+    await fixture.advance(3 * MINUTE);
+    expect(await reasons(nameOf(0))).to.include('no job came in time');
+    expect(launched).to.have.length(2);
+    expect(fixture.calls).to.include(`delete ${nameOf(0)}`);
+  });
+
+  it('takes down what is above its size, and no more than that', async () => {
+    await open({ registrations: [acme({ standby: [pool({ size: 3 })] })] });
+    await comeOnline(nameOf(0), nameOf(1), nameOf(2));
+    fixture.reconfigure({ registrations: [acme()], changed: ['acme'] });
+    await fixture.advance(4 * MINUTE);
+    expect(await states()).to.deep.equal(['online']);
+    fixture.reconfigure({ registrations: [acme({ standby: [] })], changed: ['acme'] });
+    await fixture.advance(4 * MINUTE);
+    expect(await states()).to.deep.equal([]);
+    expect(launched).to.have.length(3);
+  });
+
+  it('replaces those of another image', async () => {
+    await open();
+    await comeOnline(nameOf(0));
+    fixture.reconfigure({
+      registrations: [acme({ defaults: { image: 'registry.example/runner:2' } })],
+      changed: ['acme'],
+    });
+    await fixture.advance(2 * MINUTE);
+    expect(launched.map(({ shape }) => shape.image)).to.deep.equal([
+      'registry.example/runner:1',
+      'registry.example/runner:2',
+    ]);
+    expect(await reasons(nameOf(0))).to.include('the image, shape or backends of its lane changed');
+  });
+
+  it('follows a schedule, in its time zone', async () => {
+    const schedule = [{ cron: '0 10 * * *', durationMs: HOUR, timeZone: 'Europe/Berlin', size: 2 }];
+    await open({
+      registrations: [acme({ standby: [pool({ size: 0, schedule })] })],
+      startMs: Date.UTC(2026, 10, 2, 8, 57),
+    });
+    // The module that reads it is loaded outside the virtual time.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(launched).to.deep.equal([]);
+    await fixture.advance(5 * MINUTE);
+    await comeOnline(nameOf(0), nameOf(1));
+    expect(await states()).to.deep.equal(['online', 'online']);
+    await fixture.advance(HOUR + 3 * MINUTE);
+    expect(await states()).to.deep.equal([]);
+  });
+
+  it('keeps within caps, and gives its place to a job that it cannot serve', async () => {
+    await open({ registrations: [acme({ maxRunners: 2, standby: [pool({ size: 2 })] })] });
+    await comeOnline(nameOf(0), nameOf(1));
+    await fixture.tell(told(fixture, { jobId: 1, labels: ['acme-runner', 'cpu-4'] }));
+    await fixture.advance(2 * MINUTE);
+    const drained = await Promise.all([0, 1].map(async (index) => (await reasons(nameOf(index))).join()));
+    expect(drained.filter((one) => one.includes('a waiting job needs its place'))).to.have.length(1);
+    expect(registered.map(({ labels }) => labels.at(-1))).to.deep.equal(['acme-runner', 'acme-runner', 'cpu-4']);
+  });
+
+  it('gives a workflow run no more runners than its limit by way of the pool', async () => {
+    await open({ registrations: [acme({ maxRunnersPerRun: 2, standby: [pool({ size: 1 })] })] });
+    await comeOnline(nameOf(0));
+    await fixture.tell(...[1, 2, 3, 4, 5, 6].map((jobId) => told(fixture, { jobId, runId: 7 })));
+    await take(nameOf(0), 1);
+    for (let index = 1; index < 10; index += 1) {
+      await fixture.advance(5_000);
+      const name = launched[index]?.name;
+      if (name !== undefined && fixture.runners.get(name)?.busy === false) {
+        await comeOnline(name);
+        await take(name, index + 1);
+      }
+    }
+    expect(launched.length).to.be.at.most(3);
+  });
+
+  it('launches within the rate, and nothing in a pause', async () => {
+    await open({ registrations: [acme({ maxLaunchesPerMinute: 2, standby: [pool({ size: 5 })] })] });
+    await fixture.advance(20_000);
+    expect(launched).to.have.length(2);
+    await fixture.engine.pause({ registration: 'acme', reason: null, by: 'ops', byPlatform: true });
+    await comeOnline(nameOf(0), nameOf(1));
+    await fixture.advance(10 * MINUTE);
+    expect(await states(), 'and those that wait go on').to.deep.equal(['online', 'online']);
+    await fixture.engine.resume('acme');
+    await fixture.advance(3 * MINUTE);
+    expect(launched).to.have.length(5);
+  });
+
+  it('asks GitHub no more often than for a job while it refuses', async () => {
+    await open({ registrations: [acme({ standby: [pool({ size: 5 })] })] });
+    await fixture.close();
+    await open({ registrations: [acme({ standby: [pool({ size: 0 })] })] });
+    refuse = new GithubError('forbidden', 'POST generate-jitconfig', 'no', { status: 403 });
+    fixture.reconfigure({ registrations: [acme({ standby: [pool({ size: 5 })] })], changed: ['acme'] });
+    await fixture.advance(10 * MINUTE);
+    expect(registered.length).to.be.within(2, 12);
+    expect(launched).to.deep.equal([]);
+  });
+
+  it('launches no image again and again that never comes online', async () => {
+    await open();
+    await fixture.advance(3 * HOUR);
+    expect(launched.length).to.be.within(2, 20);
+  });
+
+  it('holds the demand for the hook', async () => {
+    const grant = grantOf('acme', { labels: ['*'], requireHook: { labels: true, images: [] } });
+    await open({
+      registrations: [acme({ grant: { ...grant, runnerGroups: ['Default'] } })],
+      provider: (_backend, honest) => ({
+        launch: (request) => {
+          launched.push(request);
+          return honest.launch(request);
+        },
+        imageLabels: async () => ({ kind: 'read', labels: {} }),
+      }),
+    });
+    await fixture.advance(5 * MINUTE);
+    expect(launched).to.deep.equal([]);
+  });
+
+  it('gives a job its own time limit, however long its runner has waited', async () => {
+    const limit = 30 * MINUTE;
+    await open({ registrations: [acme({ defaults: { image: 'registry.example/runner:1', timeLimitMs: limit } })] });
+    expect(launched[0]?.shape.timeLimitMs).to.equal(6 * HOUR + limit);
+    await comeOnline(nameOf(0));
+    await fixture.advance(HOUR);
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await take(nameOf(0), 1);
+    const [busy] = (await live()).filter(({ state }) => state === 'busy');
+    expect(busy?.deadlineAtMs).to.be.closeTo(fixture.clock.now() + limit, 10_000);
+  });
+
+  it('learns of a job that GitHub gives out to no runner, and keeps its size', async () => {
+    await open();
+    await comeOnline(nameOf(0));
+    const ghost = told(fixture, { jobId: 1 });
+    fixture.jobs.set('github.com/acme/web/1', ghost);
+    await fixture.tell(ghost);
+    for (let minute = 0; minute < 40; minute += 1) {
+      await comeOnline(...fixture.runners.keys());
+      await fixture.advance(50_000);
+    }
+    expect((await fixture.ledger.job('github.com/acme/web/1'))?.hold).to.equal('unserved');
+    expect(launched.length).to.be.within(3, 8);
+    await fixture.advance(10 * MINUTE);
+    await comeOnline(...fixture.runners.keys());
+    await fixture.advance(2 * MINUTE);
+    expect(await states()).to.deep.equal(['online']);
+  });
+
+  it('waits with as many as there is room for', async () => {
+    await open({ registrations: [acme({ standby: [pool({ size: 2 })] })], maxRunners: 1 });
+    await comeOnline(nameOf(0));
+    await fixture.advance(10 * MINUTE);
+    expect(await states()).to.deep.equal(['online']);
+    expect(launched).to.have.length(1);
+  });
+});
