@@ -10,12 +10,14 @@ import { createRunnerCalls } from './callbacks/calls.ts';
 import { OwnAddress } from './callbacks/own-address.ts';
 import { RunReads } from './callbacks/run-reads.ts';
 import type { Files } from './config/files.ts';
+import type { CheckedDocument } from './config/load.ts';
 import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import { requestersFor } from './github/credential.ts';
 import { GithubTimes } from './github/github-time.ts';
 import { type AdminListener, createAdminListener } from './http/admin.ts';
+import type { RegistrationDocuments } from './http/admin-sources.ts';
 import { shownPoll } from './http/admin-views.ts';
 import { ListenerCertificate, readCertificateFile } from './http/certificate.ts';
 import { liveOutput } from './http/live-output.ts';
@@ -54,6 +56,7 @@ import {
 } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
+import type { Documents } from './sources/documents.ts';
 import { daily } from './versions/daily.ts';
 import { releasesAt } from './versions/releases.ts';
 import { RunnerVersions } from './versions/runner-versions.ts';
@@ -73,6 +76,13 @@ export interface DispatcherOptions {
   readonly draining?: boolean;
   /** What leaves this machine goes through a proxy. Default: false. */
   readonly proxied?: boolean;
+  /** Registrations that the admin API is given. Absent: it takes none. */
+  readonly documents?: {
+    readonly kept: Documents;
+    check(name: string, text: string, present: Configuration): Promise<CheckedDocument>;
+    /** Resolves when what was written is in force. */
+    apply(): Promise<void>;
+  };
   /** Something was pushed to a source of registrations. Must not throw. */
   readonly onPush?: (source: string) => void;
 }
@@ -142,6 +152,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   const registrations = () => live.current.registrations;
   const early = options.ledger ?? (await EarlyLedger.open(dispatcher, clock));
   const ledger = early.follow(clock, live);
+  await options.documents?.kept.open(ledger);
   const shares = connectionShares(openFiles);
 
   const shedding = new Shedding(clock, log);
@@ -343,6 +354,9 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       publicAddress: () => address?.status(),
       repositories: () => live.current.sources ?? [],
       originOf: (registration) => live.current.origins?.get(registration),
+      kept: () => live.current.kept ?? [],
+      doubles: () => live.current.doubles ?? [],
+      documents: documentsOf(options, live),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
@@ -367,6 +381,19 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         }),
     }),
   };
+}
+
+function documentsOf({ documents }: DispatcherOptions, live: Pick<LiveConfiguration, 'current'>) {
+  if (documents === undefined) return undefined;
+  const { apply, check, kept } = documents;
+  return {
+    entry: (name: string) => kept.entry(name),
+    text: (name: string) => kept.text(name),
+    check: (name: string, text: string) => check(name, text, live.current),
+    put: kept.put.bind(kept),
+    remove: kept.remove.bind(kept),
+    apply,
+  } satisfies RegistrationDocuments;
 }
 
 /** What a group may do changes with the file; where people log in, with the next start. */

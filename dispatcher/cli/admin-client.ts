@@ -5,6 +5,7 @@ import { BodyTooLarge, readBounded } from '../../providers/kit/bounded-body.ts';
 import type { Clock } from '../../time/clock.ts';
 import { withDeadline } from '../../time/deadline.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
+import { formatProblem } from '../model/problem.ts';
 import type { Secret } from '../model/registration.ts';
 import { AdminClientError } from './admin-client-error.ts';
 import { adminTarget, DEFAULT_ADMIN_URL } from './admin-target.ts';
@@ -58,6 +59,7 @@ export async function answering<Answer>(
     else tell(answer);
   } catch (error) {
     if (!(error instanceof AdminClientError)) throw error;
+    for (const problem of error.problems) terminal.error(`${printable(problem)}\n`);
     terminal.error(`shr: ${printable(error.message)}\n     ${printable(error.cure)}\n`);
     terminal.exit(error.exitCode);
   }
@@ -90,11 +92,29 @@ export class AdminClient {
     return this.#ask('POST', path, query, schema);
   }
 
+  /** `ifMatch`: only if it is still what this tag was of. */
+  put<Schema extends z.ZodType>(
+    path: readonly string[],
+    schema: Schema,
+    document: { readonly text: string; readonly type: string; readonly ifMatch?: string | undefined },
+  ): Promise<z.infer<Schema>> {
+    return this.#ask('PUT', path, {}, schema, document);
+  }
+
+  delete<Schema extends z.ZodType>(
+    path: readonly string[],
+    schema: Schema,
+    ifMatch?: string,
+  ): Promise<z.infer<Schema>> {
+    return this.#ask('DELETE', path, {}, schema, { ifMatch });
+  }
+
   async #ask<Schema extends z.ZodType>(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: readonly string[],
     query: Query,
     schema: Schema,
+    sent: { readonly text?: string; readonly type?: string; readonly ifMatch?: string | undefined } = {},
   ): Promise<z.infer<Schema>> {
     const url = new URL(
       `${this.#base.pathname.replace(/\/$/, '')}/api/${path.map(encodeURIComponent).join('/')}`,
@@ -110,7 +130,10 @@ export class AdminClient {
         async (signal) => {
           const response = await fetch(url, {
             method,
+            ...(sent.text === undefined ? {} : { body: sent.text }),
             headers: {
+              ...(sent.type === undefined ? {} : { 'content-type': sent.type }),
+              ...(sent.ifMatch === undefined ? {} : { 'if-match': sent.ifMatch }),
               accept: 'application/json',
               ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token.reveal()}` }),
             },
@@ -147,7 +170,7 @@ function readJson(text: string): unknown {
 function refused(status: number, body: unknown, base: URL, tokenFrom: string | undefined): AdminClientError {
   const parsed = errorSchema.safeParse(body);
   if (!parsed.success) return notADispatcher(base, `status ${status}`);
-  const { error, cure } = parsed.data;
+  const { error, cure, problems = [] } = parsed.data;
   if (status === 401 && tokenFrom === undefined) {
     return new AdminClientError(
       1,
@@ -164,7 +187,7 @@ function refused(status: number, body: unknown, base: URL, tokenFrom: string | u
   }
   // Of a token that was cut, has expired or was revoked.
   if (status === 401) return new AdminClientError(1, `${tokenFrom}: ${error}`, cure);
-  return new AdminClientError(status === 400 ? 2 : 1, error, cure);
+  return new AdminClientError(status === 400 ? 2 : 1, error, cure, undefined, problems.map(formatProblem));
 }
 
 function notADispatcher(base: URL, detail: string | undefined): AdminClientError {

@@ -1,13 +1,19 @@
 /** `shr registrations`: each registration, its status, and its problems. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
+import { fileProblem, systemFiles } from '../config/files.ts';
+import { REGISTRATION_BOUNDS } from '../config/load.ts';
 import { problemLine } from '../failures/problem-line.ts';
 import {
+  deletedSchema,
   type ProblemView,
   type PublicAddressView,
   type QuarantinedView,
+  type RegistrationDetail,
   type RegistrationView,
+  registrationDetailSchema,
   registrationListSchema,
   type SourceView,
 } from '../http/admin-shapes.ts';
@@ -71,7 +77,64 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         ),
       ),
   );
+  registrations.addCommand(
+    adminCommand('put', 'keep a registration in the ledger of the dispatcher, and put it in force', terminal)
+      .argument('<name>', 'its name')
+      .argument('<file>', 'what it says, as in a file of registrations/')
+      .option('--if-match <etag>', 'only if it is still what this ETag was of; `*`: only if it is there')
+      .action(async (name: string, file: string, { ifMatch }: { readonly ifMatch?: string }, command: Command) =>
+        answering(
+          { command, terminal, clock },
+          async (client) => {
+            const { text } = await documentIn(resolve(terminal.workingFolder, file));
+            return client.put(['registrations', name], registrationDetailSchema, {
+              text,
+              type: 'application/yaml',
+              ifMatch,
+            });
+          },
+          (answer) => {
+            for (const note of answer.notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
+            terminal.out(`${printable(`${answer.name}: ${STATES[answer.state]}`)}\n`);
+            for (const problem of answer.problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
+            terminal.out(`ETag: ${printable(answer.document?.etag ?? '')}\n`);
+          },
+        ),
+      ),
+  );
+  registrations.addCommand(
+    adminCommand('delete', 'remove a registration that was put: its jobs run to their end', terminal)
+      .argument('<name>', 'its name')
+      .option('--if-match <etag>', 'only if it is still what this ETag was of')
+      .action(async (name: string, { ifMatch }: { readonly ifMatch?: string }, command: Command) =>
+        answering(
+          { command, terminal, clock },
+          (client) => client.delete(['registrations', name], deletedSchema, ifMatch),
+          (answer) =>
+            terminal.out(
+              `${printable(answer.name)} is removed: it launches nothing more, and its jobs run to their end\n`,
+            ),
+        ),
+      ),
+  );
   return registrations;
+}
+
+const STATES: Readonly<Record<RegistrationDetail['state'], string>> = {
+  'in-force': 'in force',
+  kept: 'its last version without problems is in force',
+  'set-aside': 'set aside',
+  overridden: 'not in force: one of the same name that is kept elsewhere comes first',
+  refused: 'not in force: its name is of another tenant now',
+};
+
+async function documentIn(file: string) {
+  try {
+    return await systemFiles.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes });
+  } catch (error) {
+    const { cure, message } = fileProblem(error);
+    throw new AdminClientError(1, `${file}: ${message}`, cure, error);
+  }
 }
 
 function printRegistrations(terminal: Terminal, registrations: readonly RegistrationView[], nowMs: number): void {

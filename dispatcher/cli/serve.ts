@@ -27,6 +27,7 @@ import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
+import { Documents, fileOf } from '../sources/documents.ts';
 import { Sources } from '../sources/sources.ts';
 import { EarlyLedger } from '../wiring.ts';
 import { takeWayOut } from './deploy/way-out.ts';
@@ -67,8 +68,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       // Before anything is read: the signal would end a process that does not listen to it.
       const hangUp = new HangUp();
       let keptValues: KeptValues | undefined;
-      const live = options.bundle === undefined ? await liveFiles(folder, options, terminal, clock) : undefined;
       const early = new KeptVersions(clock);
+      const live =
+        options.bundle === undefined ? await liveFiles(folder, options, terminal, { clock, early }) : undefined;
       const loaded = await load(options, terminal, live, {
         knownValues: async (config) => {
           keptValues = await KeptValues.beside(config);
@@ -90,6 +92,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       }
       await tellWayOut({ ...terminal, ...(proxy === undefined ? {} : { proxy }) }, log);
       let dispatcher: Dispatcher;
+      let reloading: Reloading | undefined;
       try {
         await preparePlace(configuration.dispatcher.ledgerPath, log);
         const openFiles = await openFilesLimit();
@@ -99,6 +102,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           draining: options.drain === true,
           proxied: (proxy ?? terminal.proxy)?.shown !== undefined,
           onPush: (source) => void live?.places.pushed(source)?.wake(),
+          ...(live === undefined ? {} : { documents: documentsOf(live, () => reloading?.soon()) }),
         });
       } catch (error) {
         const problem = startProblem(error, configuration.dispatcher);
@@ -111,7 +115,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       const written = keptValues?.write().catch((error: unknown) => {
         log.warn('values-not-kept', { reason: 'the next start has to parse every registration again', error });
       });
-      const reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
+      reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
       reloading?.start();
       if (reloading !== undefined) live?.sources.secretValues?.start(log);
       const keeping = keepVersions(dispatcher, loaded, log);
@@ -197,6 +201,13 @@ class KeptVersions {
     return await (await this.#opening)?.of(name);
   }
 
+  /** Undefined: there is none yet. */
+  async ledgerOf(dispatcher: DispatcherConfig): Promise<EarlyLedger | undefined> {
+    this.#opening ??= this.#open(dispatcher);
+    await this.#opening;
+    return this.ledger;
+  }
+
   async #open(dispatcher: DispatcherConfig): Promise<LastGoodVersions | undefined> {
     try {
       await access(dispatcher.ledgerPath);
@@ -267,21 +278,42 @@ async function liveFiles(
   folder: string,
   { config }: ServeOptions,
   terminal: Terminal,
-  clock: Clock,
+  { clock, early }: { readonly clock: Clock; readonly early: KeptVersions },
 ): Promise<LiveConfigurationFiles> {
   const places = new Sources({ clock, environment: terminal.environment });
+  const documents = new Documents();
+  let isStarted = false;
   const sources = {
     ...(await sourcesIn(folder, config, terminal)),
-    elsewhere: (dispatcher: DispatcherConfig) => places.follow(dispatcher),
+    elsewhere: async (dispatcher: DispatcherConfig) => {
+      const git = await places.follow(dispatcher);
+      if (!isStarted) {
+        const found = await early.ledgerOf(dispatcher);
+        if (found !== undefined) await documents.open(found.ledger);
+      }
+      isStarted = true;
+      return [...git, documents];
+    },
   };
-  const files = new LiveFiles(sources, { now: () => clock.now(), elsewhere: () => places.all });
-  return { sources, files, places };
+  const files = new LiveFiles(sources, { now: () => clock.now(), elsewhere: () => [...places.all, documents] });
+  return { sources, files, places, documents };
+}
+
+/** `apply`: nothing happens where the dispatcher has not started, or has stopped. */
+function documentsOf({ documents, files }: LiveConfigurationFiles, apply: () => Promise<void> | undefined) {
+  return {
+    kept: documents,
+    check: (name: string, text: string, present: Configuration) =>
+      files.check({ name, file: fileOf(name), text }, present),
+    apply: async () => await apply(),
+  };
 }
 
 interface LiveConfigurationFiles {
   readonly sources: ConfigurationSources;
   readonly files: LiveFiles;
   readonly places: Sources;
+  readonly documents: Documents;
 }
 
 function reloadingOf(

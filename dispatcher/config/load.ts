@@ -166,6 +166,59 @@ export async function reloadConfiguration(
   return { ok: true, configuration, problems, notes, good, isComplete };
 }
 
+export interface CheckedDocument {
+  /** Empty: it could be in force. */
+  readonly problems: readonly Problem[];
+  readonly notes: readonly Problem[];
+}
+
+/**
+ * What a registration would be like with this text, beside those in force. By the dispatcher.yaml that was read last; nothing
+ * changes.
+ */
+export async function checkDocument(
+  sources: ConfigurationSources & { readonly memory: ReadingMemory },
+  { name, file, text }: { readonly name: string; readonly file: string; readonly text: string },
+  present: Pick<Configuration, 'quarantined' | 'registrations'>,
+): Promise<CheckedDocument> {
+  const platform = sources.memory.platform()?.platform ?? sources.memory.goodPlatform;
+  if (platform === undefined) return { problems: [wholeFile(file, 'nothing was read yet', 'Try again.')], notes: [] };
+  const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
+  const others = present.registrations.filter((one) => one.name !== name);
+  const asideOthers = present.quarantined.filter((one) => one.name !== name);
+  // Last: it takes nobody's place.
+  const names = [...others, ...asideOthers, { name }].map((one) => ({ name: one.name, file }));
+  const beyond = beyondLimits(names, tenants).get(name);
+  if (beyond !== undefined) return { problems: beyond.problems, notes: [] };
+  const shared = sharedBy(sources);
+  const parts = { platform, tenants, shared, found: new Findings(), known: undefined, sourceOf: new Map() };
+  const read = await readContained(name, file, parts, text);
+  if (read.registration === undefined || read.problems.length > 0)
+    return { problems: inReadingOrder(read.problems), notes: read.notes };
+  const own = read.registration;
+  const claims = [...others, ...asideOthers.flatMap((one) => one.claims ?? []), own];
+  const overlaps = [
+    ...findOverlaps(new Territory(platform.tenants, claims), [...others, own]),
+    ...findTravellers([...others, own]),
+  ];
+  const found = overlaps.filter(({ registration }) => registration === own);
+  const ties = findTies(claims).filter(({ first, second }) => first.name === name || second.name === name);
+  return {
+    problems: found.map(
+      ({ cure, message, path }) => read.reading?.finding(path, message, cure) ?? wholeFile(file, message, cure),
+    ),
+    notes: [
+      ...read.notes,
+      ...ties.map(({ first, label, second }) => tieNote(file, label, first.name === name ? second.name : first.name)),
+    ],
+  };
+}
+
+function tieNote(file: string, label: string, other: string): Problem {
+  const message = `registration \`${other}\` claims jobs with the label \`${label}\` at the same priority: those jobs are refused`;
+  return wholeFile(file, message, 'Give one of them another label, or a higher `priority`.');
+}
+
 /** With `dispatcher: 'optional'` a missing dispatcher.yaml is a note: a tenants' repository has none. */
 export async function inspectConfiguration(
   sources: ConfigurationSources,
@@ -176,8 +229,9 @@ export async function inspectConfiguration(
   const { platform } = await platformOf(shared, dispatcher, found);
   const listedFrom = found.problems.length;
   const elsewhere = platform.config === undefined ? [] : ((await sources.elsewhere?.(platform.config)) ?? []);
+  const areElsewhere = elsewhere.some(({ files, state }) => state !== undefined || files.length > 0);
   sources.memory?.versionsOf(elsewhere.map(stateOf));
-  const entries = await registrationFiles(sources, found, elsewhere.length > 0);
+  const entries = await registrationFiles(sources, found, areElsewhere);
   const isListed = found.problems.length === listedFrom && !found.lacksRegistrations;
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);

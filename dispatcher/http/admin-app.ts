@@ -128,8 +128,16 @@ const hardened: RequestHandler = (_request, response, next) => {
   next();
 };
 
-/** Requests here have no body: the smallest possible limit. */
+const TAKES_BODY = /^\/api\/registrations\/[^/]+$/;
+
+/** Requests here have no body, but for one endpoint: the smallest possible limit. */
 const withoutBody: RequestHandler = (request, response, next) => {
+  if (request.method === 'PUT' && TAKES_BODY.test(request.path)) {
+    // It is read when it is known who sends it. Until then, and if it is refused, it stays unread.
+    response.set('Connection', 'close');
+    next();
+    return;
+  }
   if (request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0) {
     next();
     return;

@@ -1,3 +1,5 @@
+import type { Problem } from '../model/problem.ts';
+
 /**
  * A refusal of the admin API, sent as `application/problem+json` (RFC 9457): `error` says what is wrong, `cure` what to
  * do. Never contains a secret that was sent.
@@ -5,11 +7,14 @@
 export class AdminProblem extends Error {
   readonly status: number;
   readonly cure: string;
+  /** Of a document that was sent. */
+  readonly problems: readonly Problem[] | undefined;
 
-  constructor(status: number, error: string, cure: string) {
+  constructor(status: number, error: string, cure: string, problems?: readonly Problem[]) {
     super(error);
     this.name = 'AdminProblem';
     this.status = status;
     this.cure = cure;
+    this.problems = problems;
   }
 }

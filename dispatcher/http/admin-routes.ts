@@ -6,6 +6,7 @@ import { accessEndpoints } from './access-endpoints.ts';
 import { AdminProblem } from './admin-problem.ts';
 import type { AdminSources } from './admin-sources.ts';
 import { AuditTrail } from './audit-trail.ts';
+import { documentEndpoints } from './document-endpoints.ts';
 import type { Answered, Asked, Endpoint, EndpointScope } from './endpoint.ts';
 import { jobEndpoints } from './job-endpoints.ts';
 import { observedEndpoints } from './observed-endpoints.ts';
@@ -15,12 +16,14 @@ import { withDocument } from './openapi.ts';
 import { pauseEndpoints } from './pause-endpoints.ts';
 import { registrationEndpoints } from './registration-endpoints.ts';
 import { runnerEndpoints } from './runner-endpoints.ts';
+import { sentWith } from './sent-document.ts';
 import { sightOf } from './sight.ts';
 import { isAtLeast, type Viewer } from './viewer.ts';
 
 export function adminEndpoints(sources: AdminSources): readonly Endpoint[] {
   return withDocument([
     ...registrationEndpoints(sources),
+    ...documentEndpoints(sources),
     ...observedEndpoints(sources),
     ...jobEndpoints(sources),
     ...runnerEndpoints(sources),
@@ -35,17 +38,34 @@ export type ViewerOf = (request: Request) => Viewer;
 /** `viewerOf`: of a request that is authenticated. */
 export function mountEndpoints(app: Express, sources: AdminSources, viewerOf: ViewerOf): void {
   const trail = new AuditTrail(sources);
+  const bodies = { open: 0 };
   for (const endpoint of adminEndpoints(sources)) {
     const handler: RequestHandler = async (request, response) => {
       const viewer = asFarAs(viewerOf(request), endpoint.role);
       const sight = sightOf(viewer, sources);
-      const asked = { viewer, sight, params: request.params, query: request.query };
+      const sent = sentWith(request, bodies);
+      const asked = { viewer, sight, sent, params: request.params, query: request.query };
       const answered = await answerOf(endpoint, asked, trail);
-      if (endpoint.method === 'GET') sendTagged(request, response, answered);
+      if (answered.tag !== undefined) {
+        response.set({ ETag: `"${answered.tag}"`, Vary: 'Authorization, Cookie' });
+        response.status(answered.status ?? 200).json(answered.body);
+      } else if (endpoint.method === 'GET') sendTagged(request, response, answered);
       else response.status(answered.status ?? 200).json(answered.body);
     };
-    if (endpoint.method === 'GET') app.get(endpoint.path, handler);
-    else app.post(endpoint.path, handler);
+    switch (endpoint.method) {
+      case 'GET':
+        app.get(endpoint.path, handler);
+        break;
+      case 'POST':
+        app.post(endpoint.path, handler);
+        break;
+      case 'PUT':
+        app.put(endpoint.path, handler);
+        break;
+      case 'DELETE':
+        app.delete(endpoint.path, handler);
+        break;
+    }
   }
 }
 

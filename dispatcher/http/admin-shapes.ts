@@ -31,9 +31,22 @@ export const problemSchema = z.object({
   detail: z.string(),
   error: z.string(),
   cure: z.string(),
+  /** Of a document that was sent. */
+  problems: z
+    .array(
+      z.object({
+        file: z.string(),
+        line: z.number(),
+        column: z.number(),
+        path: z.string(),
+        message: z.string(),
+        cure: z.string(),
+      }),
+    )
+    .optional(),
 });
 /** As much of it as every version answers. */
-export const errorSchema = problemSchema.pick({ error: true, cure: true });
+export const errorSchema = problemSchema.pick({ error: true, cure: true, problems: true });
 
 export const roleSchema = z.enum(['viewer', 'operator', 'admin']);
 
@@ -320,6 +333,32 @@ export const registrationListSchema = z.object({
   more: z.boolean(),
   next,
 });
+export const registrationDetailSchema = z.object({
+  name: z.string(),
+  /** Null: the platform's own. */
+  tenant: z.string().nullable(),
+  /**
+   * `in-force`; `kept`: its last version without problems is in force; `set-aside`; `overridden`: one of the same name that
+   * is kept elsewhere is the registration; `refused`: its name has come to another tenant since it was put.
+   */
+  state: z.enum(['in-force', 'kept', 'set-aside', 'overridden', 'refused']),
+  /** Where the registration is kept: `folder`, `api`, or a git repository. */
+  source: z.string(),
+  file: z.string(),
+  /** Of that repository; null for others. */
+  commit: z.string().nullable(),
+  /** What the admin API was given. Null: nothing; it is kept elsewhere alone. */
+  document: z.object({ text: z.string(), etag: z.string(), putBy: z.string(), putAt: z.string() }).nullable(),
+  /** Of what it says. */
+  problems: z.array(fileProblemSchema),
+  /** What is wrong with it at present. */
+  troubles: z.array(problemViewSchema),
+  /** Worth knowing, and no problem. */
+  notes: z.array(fileProblemSchema),
+  liveRunners: count,
+});
+export const deletedSchema = z.object({ name: z.string(), deleted: z.literal(true) });
+
 export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean(), next });
 export const backendResetSchema = z.object({
   registration: z.string(),
@@ -561,6 +600,7 @@ export type ProblemView = z.infer<typeof problemViewSchema>;
 export type ClosureView = z.infer<typeof closureViewSchema>;
 export type BackendView = z.infer<typeof backendViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
+export type RegistrationDetail = z.infer<typeof registrationDetailSchema>;
 export type SourceView = z.infer<typeof sourceViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;

@@ -1,14 +1,22 @@
 /** What the admin API is made of. */
 import type { Clock, Random } from '../../time/clock.ts';
 import type { AddressStatus } from '../callbacks/own-address.ts';
+import type { CheckedDocument } from '../config/load.ts';
 import type { Admit } from '../jobs/lane.ts';
-import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type {
+  ApiRegistration,
+  ApiRegistrationEntry,
+  ExpectedVersion,
+  JobRow,
+  Ledger,
+  RunnerRow,
+} from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { Engine } from '../lifecycle/engine.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
 import type { Problem } from '../model/problem.ts';
-import type { Origin, SourceState } from '../model/registration.ts';
+import type { Double, KeptRegistration, Origin, SourceState } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type { PollStatus } from './admin-views.ts';
@@ -51,6 +59,10 @@ export interface AdminSources extends SightSources {
   publicAddress?(): AddressStatus | undefined;
   /** Git repositories in which registrations are kept. */
   repositories?(): readonly SourceState[];
+  /** Those that the API is given. Undefined: it takes none, as the configuration is read at the start alone. */
+  readonly documents?: RegistrationDocuments | undefined;
+  kept?(): readonly KeptRegistration[];
+  doubles?(): readonly Double[];
   /** Undefined: from the folder. */
   originOf?(registration: string): Origin | undefined;
   /** Those that are not in force any more, and whose runners are served to their end. */
@@ -79,4 +91,15 @@ export interface AdminSources extends SightSources {
   admit?: Admit;
   /** Of people who are logged in; undefined: they cannot log in. */
   readonly sessions?: SessionRegister | undefined;
+}
+
+export interface RegistrationDocuments {
+  entry(name: string): ApiRegistrationEntry | undefined;
+  text(name: string): Promise<string | undefined>;
+  /** Of what could not be in force, nothing is kept. */
+  check(name: string, text: string): Promise<CheckedDocument>;
+  put(registration: Omit<ApiRegistration, 'hash'>, expected: ExpectedVersion): Promise<'put' | 'other'>;
+  remove(name: string, expected: ExpectedVersion): Promise<'deleted' | 'other' | 'absent'>;
+  /** Resolves when what was written is in force. */
+  apply(): Promise<void>;
 }

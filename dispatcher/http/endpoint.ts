@@ -21,12 +21,23 @@ export interface Asked<Params, Query> {
   readonly sight: Sight;
   readonly params: Params;
   readonly query: Query;
+  readonly sent: Sent;
+}
+
+/** What came with a request beside its parameters. */
+export interface Sent {
+  /** The body, of an endpoint that takes one. Rejects with an AdminProblem. */
+  document(): Promise<string>;
+  /** What the target has to be like: of this tag, absent (null), there at all (`any`), or anything. */
+  readonly expected: string | null | 'any' | undefined;
 }
 
 export interface Answered<Body = unknown> {
   /** Default 200. */
   readonly status?: number;
   readonly body: Body;
+  /** Of what is written with If-Match; the answer may change without it. Default: that of the whole answer. */
+  readonly tag?: string | undefined;
   /** For the audit trail. */
   readonly remark?: string;
 }
@@ -41,7 +52,7 @@ export interface Target {
 }
 
 export interface EndpointDescription {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** As Express writes it: `/api/runners/:name`. */
   readonly path: string;
   readonly summary: string;
@@ -50,6 +61,8 @@ export interface EndpointDescription {
   readonly params: z.ZodType;
   readonly query: z.ZodType;
   readonly answer: z.ZodType;
+  /** It takes a document of this type as its body, and If-Match. */
+  readonly document?: 'registration';
   /** Of success; default 200 alone. */
   readonly statuses?: readonly number[];
   /** Of a write, for the audit trail: `runner.forget`. */
@@ -78,9 +91,9 @@ export function endpoint<Params extends z.ZodType, Query extends z.ZodType>({
 }: EndpointDescription & Handlers<Params, Query>): Endpoint {
   return {
     ...description,
-    ask({ viewer, sight, params, query }) {
+    ask({ viewer, sight, sent, params, query }) {
       const asked = {
-        ...{ viewer, sight },
+        ...{ viewer, sight, sent },
         params: parse<Params>(description.params, params),
         query: parse<Query>(description.query, query),
       };

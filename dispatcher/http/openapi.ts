@@ -1,6 +1,7 @@
 /** The document that describes the admin API (OpenAPI 3.1), made of what its endpoints declare. */
 import { z } from 'zod';
 import program from '../../package.json' with { type: 'json' };
+import { jsonSchemaOf } from '../config/schema.ts';
 import { noQuery } from './admin-query.ts';
 import { problemSchema } from './admin-shapes.ts';
 import { type Endpoint, type EndpointDescription, endpoint } from './endpoint.ts';
@@ -39,7 +40,7 @@ function openApi(endpoints: readonly EndpointDescription[]): Json {
     info: {
       title: 'serverless-hosted-runner: the admin API of a dispatcher',
       version: program.version,
-      description: 'Fields may be added: ignore those that you do not know. Requests have no body.',
+      description: 'Fields may be added: ignore those that you do not know. Requests have no body, unless it says so.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     security: [{ token: [] }],
@@ -61,6 +62,7 @@ function operationOf({
   params,
   query,
   answer,
+  document,
 }: EndpointDescription): Json {
   const answers = (statuses ?? [200]).map((status) => [
     String(status),
@@ -74,7 +76,12 @@ function operationOf({
     operationId: operationId(method, path),
     summary,
     description: `Role: ${role}.${scope === 'tenants' ? " A token of tenants is answered with what is theirs; what is another's is a 404." : ''}`,
-    parameters: [...parametersIn('path', params), ...parametersIn('query', query)],
+    parameters: [
+      ...parametersIn('path', params),
+      ...parametersIn('query', query),
+      ...(method === 'PUT' || method === 'DELETE' ? PRECONDITIONS : []),
+    ],
+    ...(document === undefined ? {} : { requestBody: REQUEST_BODY }),
     responses: {
       ...Object.fromEntries(answers),
       ...(method === 'GET'
@@ -88,6 +95,20 @@ function operationOf({
     'x-shr-role': role,
   };
 }
+
+const PRECONDITIONS: readonly Json[] = [
+  ['If-Match', 'Only if it is still what this ETag was of; `*`: only if it is there. Otherwise 412.'],
+  ['If-None-Match', '`*`: only if it is not there. Otherwise 412.'],
+].map(([name, description]) => ({ name, in: 'header', required: false, description, schema: { type: 'string' } }));
+
+const REQUEST_BODY: Json = {
+  required: true,
+  description: 'A registration, as it would be in its file: docs/registrations.md. Secrets are references or sealed.',
+  content: {
+    'application/json': { schema: jsonSchemaOf('registration') },
+    'application/yaml': { schema: { type: 'string' } },
+  },
+};
 
 /** `GET /api/runners/:name` is `getRunnersByName`. */
 function operationId(method: string, path: string): string {

@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Response } from 'express';
 import type { AdminProblem } from './admin-problem.ts';
 
-export function sendProblem(response: Response, { status, message, cure }: AdminProblem): void {
+export function sendProblem(response: Response, { status, message, cure, problems }: AdminProblem): void {
   response.status(status).type('application/problem+json');
   response.send(
     JSON.stringify({
@@ -13,6 +13,7 @@ export function sendProblem(response: Response, { status, message, cure }: Admin
       detail: `${message}: ${cure}`,
       error: message,
       cure,
+      ...(problems === undefined ? {} : { problems }),
     }),
   );
 }

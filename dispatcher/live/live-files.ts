@@ -1,10 +1,16 @@
 /** A configuration in files, that is read again when they change. */
 import { KeptValues } from '../config/kept-values.ts';
-import { type ConfigurationSources, type Loaded, reloadConfiguration } from '../config/load.ts';
+import {
+  type CheckedDocument,
+  type ConfigurationSources,
+  checkDocument,
+  type Loaded,
+  reloadConfiguration,
+} from '../config/load.ts';
 import { ReadingMemory } from '../config/reading-memory.ts';
 import { type RegistrationSource, stateOf } from '../config/registration-source.ts';
 import { Stamps, type StampsOptions } from '../config/stamps.ts';
-import type { DispatcherConfig } from '../model/registration.ts';
+import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import type { LastGoodVersions } from './last-good.ts';
 
 export interface LiveFilesOptions extends Pick<StampsOptions, 'now' | 'stampNow'> {
@@ -28,6 +34,14 @@ export class LiveFiles {
     const versions = new Versions(options.elsewhere ?? (() => []));
     this.stamps = new Stamps({ ...sources, ...options, stampOf, elsewhere: () => versions.now() });
     this.memory = new ReadingMemory(this.stamps);
+  }
+
+  /** What a registration would be like, beside those in force. */
+  check(
+    document: { readonly name: string; readonly file: string; readonly text: string },
+    present: Configuration,
+  ): Promise<CheckedDocument> {
+    return checkDocument({ ...this.#sources, memory: this.memory }, document, present);
   }
 
   /** `versions`: the last good versions, from the ledger. */

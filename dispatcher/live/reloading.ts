@@ -70,6 +70,13 @@ export class Reloading {
     return this.#asked;
   }
 
+  /** What has changed is put in force without waiting for the next look. */
+  soon(): Promise<void> {
+    this.#cancel();
+    this.#work = this.#work.then(() => this.#look());
+    return this.#work;
+  }
+
   /** Nothing is put in force from now on. Resolves when nothing is being read any more, which can take long. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -8,7 +8,7 @@ import { SharedLook } from '../../dispatcher/http/shared-look.ts';
 import type { Role } from '../../dispatcher/ledger/ledger.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { acmeLane, type Fixture, globexLane, noPauses, TOKEN } from './admin-fixture.ts';
-import { as, issue, openTenants, tokenOf } from './tenants-fixture.ts';
+import { as, GRANTED, issue, keptDocuments, openTenants, tokenOf } from './tenants-fixture.ts';
 
 interface Row {
   readonly route: string;
@@ -19,6 +19,8 @@ interface Row {
   readonly others: readonly string[];
   /** It concerns all: a token of tenants is refused, whatever its role. */
   readonly platformOnly?: true;
+  /** That goes with the request. */
+  readonly document?: string;
   /** Of the answer for team-a: must be in it, and must not. */
   readonly has?: readonly string[];
   readonly hasNot?: readonly string[];
@@ -100,6 +102,31 @@ const TABLE: readonly Row[] = [
     has: ['lane0acme0000001'],
   },
   { route: 'GET /api/openapi.json', least: 'viewer', own: [['/api/openapi.json', 200]], others: [], hasNot: OTHERS },
+  {
+    route: 'GET /api/registrations/:registration',
+    least: 'viewer',
+    own: [
+      ['/api/registrations/acme', 200],
+      ['/api/registrations/acme-aside', 200],
+    ],
+    others: ['/api/registrations/globex', '/api/registrations/nowhere'],
+    hasNot: OTHERS,
+  },
+  {
+    route: 'PUT /api/registrations/:registration',
+    least: 'admin',
+    document: 'organization: acme',
+    own: [['/api/registrations/acme', 200]],
+    others: ['/api/registrations/globex', '/api/registrations/nowhere', '/api/registrations/-'],
+    hasNot: OTHERS,
+  },
+  {
+    route: 'DELETE /api/registrations/:registration',
+    least: 'admin',
+    own: [['/api/registrations/acme', 200]],
+    others: ['/api/registrations/globex', '/api/registrations/nowhere'],
+    hasNot: OTHERS,
+  },
   { route: 'GET /api/pauses', least: 'viewer', own: [['/api/pauses', 200]], others: [], hasNot: OTHERS },
   { route: 'POST /api/pause', least: 'operator', own: [['/api/pause', 200]], others: [], platformOnly: true },
   { route: 'POST /api/resume', least: 'operator', own: [['/api/resume', 200]], others: [], platformOnly: true },
@@ -144,6 +171,8 @@ describe('access to the admin API', () => {
         ...{ url: 'https://public.example', state: 'itself', words: '', way: 'direct' },
         ...{ sinceMs: 0, itselfAtMs: 0, calledAtMs: null },
       }),
+      tenants: () => GRANTED,
+      documents: keptDocuments,
       quarantined: () => [{ name: 'acme-aside', file: 'acme-aside.yaml', problems: [], claims: undefined }],
       admit: (job) => ({ outcome: 'lane', lane: job.owner === 'acme' ? acmeLane : globexLane }),
     });
@@ -163,8 +192,14 @@ describe('access to the admin API', () => {
   const asked = async (route: string, path: string, who: string | undefined): Promise<Response> => {
     made += 1;
     const token = who === undefined ? undefined : (tokens.get(who) ?? TOKEN);
-    const init = token === undefined ? { headers: {} } : as(token);
-    return await fixture.ask(path.replace('NEW', `new-${made}`), { ...init, method: route.split(' ')[0] ?? '' });
+    const headers = new Headers(token === undefined ? {} : as(token).headers);
+    const document = TABLE.find((row) => row.route === route)?.document;
+    if (document !== undefined) headers.set('content-type', 'application/yaml');
+    return await fixture.ask(path.replace('NEW', `new-${made}`), {
+      headers,
+      method: route.split(' ')[0] ?? '',
+      ...(document === undefined ? {} : { body: document }),
+    });
   };
 
   it('has every endpoint in the table, and the table nothing else', () => {

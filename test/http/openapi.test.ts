@@ -6,11 +6,13 @@ import type { Endpoint } from '../../dispatcher/http/endpoint.ts';
 import { systemRandom } from '../../time/clock.ts';
 import { breaker, failure } from '../failures/examples.ts';
 import { acmeLane, backends, type Fixture, MINUTE, NOW, noPauses, runner, TOKEN } from './admin-fixture.ts';
-import { as, openTenants } from './tenants-fixture.ts';
+import { keptDocuments, openTenants } from './tenants-fixture.ts';
 
 const operationSchema = z.looseObject({
   operationId: z.string(),
-  parameters: z.array(z.looseObject({ name: z.string(), in: z.enum(['path', 'query']), required: z.boolean() })),
+  parameters: z.array(
+    z.looseObject({ name: z.string(), in: z.enum(['path', 'query', 'header']), required: z.boolean() }),
+  ),
   responses: z.record(
     z.string(),
     z.looseObject({
@@ -39,6 +41,9 @@ const REQUESTS: Readonly<Record<string, readonly string[]>> = {
   '/api/runners/:name': ['/api/runners/shr-failed?output=true', '/api/runners/shr-old'],
   '/api/runners/:name/forget': ['/api/runners/shr-acme/forget'],
   '/api/explain': ['/api/explain?repository=acme/web&labels=acme-runner'],
+  'GET /api/registrations/:registration': ['/api/registrations/acme'],
+  'PUT /api/registrations/:registration': ['/api/registrations/acme'],
+  'DELETE /api/registrations/:registration': ['/api/registrations/acme'],
   '/api/pauses': ['/api/pauses'],
   '/api/pause': ['/api/pause?reason=why'],
   '/api/resume': ['/api/resume'],
@@ -57,7 +62,7 @@ describe('the OpenAPI document', () => {
   let endpoints: readonly Endpoint[];
   let document: z.infer<typeof documentSchema>;
   before(async () => {
-    fixture = await openTenants({ admit: () => ({ outcome: 'lane', lane: acmeLane }) });
+    fixture = await openTenants({ documents: keptDocuments, admit: () => ({ outcome: 'lane', lane: acmeLane }) });
     const { ledger } = fixture;
     await ledger.putBreaker(breaker({ closedUntilMs: NOW + MINUTE, failure: failure({ atMs: NOW }) }));
     await ledger.createRunner(runner('shr-failed', acmeLane, { failure: failure({ atMs: NOW }) }), 'launched');
@@ -110,7 +115,14 @@ describe('the OpenAPI document', () => {
       expect(requests, `a request for ${method} ${path}`).to.not.equal(undefined);
       const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
       for (const request of requests ?? []) {
-        const response = await fixture.ask(request, { method, ...as(TOKEN) });
+        const response = await fixture.ask(request, {
+          method,
+          ...(method === 'PUT' ? { body: '{}' } : {}),
+          headers: {
+            ...(method === 'PUT' ? { 'content-type': 'application/json' } : {}),
+            authorization: `Bearer ${TOKEN}`,
+          },
+        });
         const body: unknown = await response.json();
         const described = operation?.responses[String(response.status)]?.content?.['application/json']?.schema;
         expect(described, `${method} ${request}: ${response.status}`).to.not.equal(undefined);

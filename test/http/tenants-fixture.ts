@@ -1,10 +1,12 @@
 /** Two tenants before one admin listener, and tokens of every role for each of them and for the platform. */
 import { z } from 'zod';
 import type { AdminListenerOptions } from '../../dispatcher/http/admin-app.ts';
+import type { RegistrationDocuments } from '../../dispatcher/http/admin-sources.ts';
 import { hashOfToken, newToken } from '../../dispatcher/http/api-token.ts';
 import type { Ledger, Role, TokenRow } from '../../dispatcher/ledger/ledger.ts';
 import type { TenantEntry } from '../../dispatcher/model/registration.ts';
 import { systemRandom, ulid } from '../../time/clock.ts';
+import { grantOf } from '../registration-fixture.ts';
 import {
   acmeLane,
   admit,
@@ -22,6 +24,19 @@ export const TENANTS: readonly TenantEntry[] = [
   { name: 'team-a', registrations: ['acme', 'acme-*'], grant: undefined },
   { name: 'team-g', registrations: ['globex'], grant: undefined },
 ];
+
+/** The same, as tenants are. */
+export const GRANTED: readonly TenantEntry[] = TENANTS.map((one) => ({ ...one, grant: grantOf(one.name) }));
+
+/** Whatever is written is as before. */
+export const keptDocuments: RegistrationDocuments = {
+  entry: (name) => (name === 'acme' ? { name, hash: 'h', tenant: 'team-a', putBy: 'portal', putAtMs: 0 } : undefined),
+  text: async () => 'organization: acme',
+  check: async () => ({ problems: [], notes: [] }),
+  put: async () => 'put',
+  remove: async () => 'deleted',
+  apply: async () => {},
+};
 
 /** Of a registration that is removed: its runner lives on. */
 export const removedLane = lane('lane0removed0001', 'acme-old');

@@ -1,0 +1,233 @@
+/** One registration: what it says where the API was given it, whether that is in force, and what is wrong with it. */
+import { Lock } from '../../time/lock.ts';
+import { RateWindow } from '../../time/rate-window.ts';
+import { MINUTE } from '../../time/units.ts';
+import { NAME } from '../config/schema.ts';
+import type { ExpectedVersion } from '../ledger/ledger.ts';
+import type { Problem } from '../model/problem.ts';
+import { AdminProblem } from './admin-problem.ts';
+import { noQuery, registrationPath } from './admin-query.ts';
+import { deletedSchema, type RegistrationDetail, registrationDetailSchema } from './admin-shapes.ts';
+import type { AdminSources, RegistrationDocuments } from './admin-sources.ts';
+import { type Asked, type Endpoint, endpoint } from './endpoint.ts';
+import { type Sight, sightOf } from './sight.ts';
+import { askedOnce, toldProblem } from './withheld.ts';
+
+/** Reading a document takes up to a third of a second, in which nothing else is done. */
+const MAX_WRITES_A_MINUTE = 60;
+
+type AskedOne = Asked<{ readonly registration: string }, unknown>;
+
+export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
+  const { clock, log } = sources;
+  // One after the other: each is held to what the one before has put in force.
+  const turn = new Lock();
+  const rates = new Map<string, RateWindow>();
+
+  function documents(): RegistrationDocuments {
+    if (sources.documents !== undefined) return sources.documents;
+    const error = 'this dispatcher takes no registrations: its configuration is in a bundle';
+    throw new AdminProblem(409, error, 'Deploy it again to change it, or run `shr serve` with a folder.');
+  }
+
+  /** For a token of tenants, what is another's is not there, and neither are names that nobody has. */
+  function refuseForeign({ sight, viewer }: AskedOne, name: string): void {
+    if (!sight.sees(name) || !NAME.test(name)) throw unknown(name);
+    const owner = ownerOf(sight, name);
+    if (viewer.tenants === null || owner?.grant !== undefined) return;
+    throw new AdminProblem(
+      403,
+      `${name} is the platform's own`,
+      'Use a token of the platform: its registrations have no limits.',
+    );
+  }
+
+  function ownerOf(sight: Sight, name: string) {
+    const owner = sight.tenantOf(name);
+    return sources.tenants?.()?.find((one) => one.name === owner);
+  }
+
+  function spend({ sight, viewer }: AskedOne, name: string): void {
+    const line = viewer.tenants === null ? '' : (ownerOf(sight, name)?.name ?? '');
+    const rate = rates.get(line) ?? new RateWindow(MINUTE, MAX_WRITES_A_MINUTE);
+    rates.set(line, rate);
+    const now = clock.now();
+    if (rate.fitsAt(now) > now) {
+      throw new AdminProblem(
+        429,
+        `more than ${MAX_WRITES_A_MINUTE} registrations were written in a minute`,
+        'Wait a minute.',
+      );
+    }
+    rate.spend(now);
+  }
+
+  function expectedOf({ sent }: AskedOne, name: string): ExpectedVersion {
+    if (sent.expected !== 'any') return sent.expected;
+    const present = documents().entry(name);
+    if (present === undefined) throw changed(name);
+    return present.hash;
+  }
+
+  async function detail(sight: Sight, name: string, notes: readonly Problem[] = []) {
+    const entry = sources.documents?.entry(name);
+    const text = entry === undefined ? undefined : await sources.documents?.text(name);
+    const registration = sight.registrations.find((one) => one.name === name);
+    const aside = sight.quarantined.find((one) => one.name === name);
+    if (entry === undefined && registration === undefined && aside === undefined) return undefined;
+    const origin = sources.originOf?.(name);
+    const kept = sources.kept?.().find((one) => one.name === name);
+    const doubles = (sources.doubles?.() ?? []).filter((one) => one.name === name);
+    const isThere = registration !== undefined || aside !== undefined;
+    const isFromApi = origin?.source === 'api';
+    const state: RegistrationDetail['state'] =
+      entry !== undefined && !isThere
+        ? 'refused'
+        : entry !== undefined && !isFromApi
+          ? 'overridden'
+          : aside !== undefined
+            ? 'set-aside'
+            : kept !== undefined
+              ? 'kept'
+              : 'in-force';
+    const backends = askedOnce(() => sources.backends());
+    const live = await sources.ledger.liveCounts();
+    const commit = sources.repositories?.().find((one) => one.name === origin?.source)?.commit?.sha;
+    const body: RegistrationDetail = {
+      name,
+      tenant: ownerOf(sight, name)?.grant?.tenant ?? null,
+      state,
+      source: isThere ? (origin?.source ?? 'folder') : 'api',
+      file: origin?.file ?? aside?.file ?? kept?.file ?? `${name}.yaml`,
+      commit: commit ?? null,
+      document:
+        entry === undefined
+          ? null
+          : {
+              text: text ?? '',
+              etag: `"${entry.hash}"`,
+              putBy: entry.putBy,
+              putAt: new Date(entry.putAtMs).toISOString(),
+            },
+      problems: [
+        ...(aside?.problems ?? []),
+        ...(kept?.problems ?? []),
+        ...doubles.map(({ problem }) => problem),
+        ...(state === 'refused' ? [outdated(name)] : []),
+      ],
+      troubles: (sources.problems?.(name) ?? [])
+        .map((one) => toldProblem(sight, name, one, backends))
+        .map(({ kind, about, message, sinceMs }) => ({
+          ...{ kind, about, message },
+          since: sinceMs === null ? null : new Date(sinceMs).toISOString(),
+        })),
+      notes: [...notes],
+      liveRunners: live.filter((one) => one.registration === name).reduce((sum, { count }) => sum + count, 0),
+    };
+    return { body, ...(entry === undefined ? {} : { tag: entry.hash }) };
+  }
+
+  async function put(asked: AskedOne) {
+    const name = asked.params.registration;
+    refuseForeign(asked, name);
+    const kept = documents();
+    spend(asked, name);
+    const document = await asked.sent.document();
+    return await turn.hold(async () => {
+      const expected = expectedOf(asked, name);
+      const { notes, problems } = await kept.check(name, document);
+      if (problems.length > 0) {
+        const error = `the registration ${name} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`;
+        const cure = 'Correct what `problems` names. What was there before is unchanged.';
+        throw new AdminProblem(422, error, cure, problems);
+      }
+      const isNew = kept.entry(name) === undefined;
+      const tenant = ownerOf(asked.sight, name)?.grant?.tenant ?? null;
+      const row = { name, document, tenant, putBy: asked.viewer.name, putAtMs: clock.now() };
+      if ((await kept.put(row, expected)) === 'other') throw changed(name);
+      log.info('admin.registration.put', { registration: name, by: asked.viewer.name });
+      await kept.apply();
+      const answered = await detail(sightOf(asked.viewer, sources), name, notes);
+      if (answered === undefined) throw unknown(name);
+      return { ...answered, status: isNew ? 201 : 200, remark: isNew ? 'new' : 'changed' };
+    });
+  }
+
+  async function remove(asked: AskedOne) {
+    const name = asked.params.registration;
+    refuseForeign(asked, name);
+    const kept = documents();
+    return await turn.hold(async () => {
+      const done = await kept.remove(name, expectedOf(asked, name));
+      if (done === 'other') throw changed(name);
+      if (done === 'absent') throw unknown(name);
+      log.info('admin.registration.deleted', { registration: name, by: asked.viewer.name });
+      await kept.apply();
+      return { body: { name, deleted: true as const } };
+    });
+  }
+
+  const common = {
+    path: '/api/registrations/:registration',
+    scope: 'tenants',
+    params: registrationPath,
+    query: noQuery,
+  } as const;
+  const target = ({ params: { registration } }: AskedOne) => ({
+    subject: `registration ${registration}`,
+    registration,
+  });
+  return [
+    endpoint({
+      ...common,
+      method: 'GET',
+      summary: 'One registration: what it says, where it is kept, whether it is in force, and what is wrong with it',
+      role: 'viewer',
+      answer: registrationDetailSchema,
+      async handle({ params: { registration }, sight }) {
+        const answered = sight.sees(registration) ? await detail(sight, registration) : undefined;
+        if (answered === undefined) throw unknown(registration);
+        return answered;
+      },
+    }),
+    endpoint({
+      ...common,
+      method: 'PUT',
+      summary: 'Keep a registration in the ledger, and put it in force',
+      role: 'admin',
+      answer: registrationDetailSchema,
+      statuses: [200, 201],
+      document: 'registration',
+      action: 'registration.put',
+      target,
+      handle: put,
+    }),
+    endpoint({
+      ...common,
+      method: 'DELETE',
+      summary: 'Remove a registration that the API was given: it launches nothing more, and its jobs run to their end',
+      role: 'admin',
+      answer: deletedSchema,
+      action: 'registration.delete',
+      target,
+      handle: remove,
+    }),
+  ];
+}
+
+function unknown(name: string): AdminProblem {
+  const cure = '`shr registrations` lists those that there are; the platform says which names are whose';
+  return new AdminProblem(404, `no registration ${name}`, cure);
+}
+
+function changed(name: string): AdminProblem {
+  return new AdminProblem(412, `${name} is not what you expect`, 'Read it again, and send its ETag as If-Match.');
+}
+
+function outdated(name: string): Problem {
+  return {
+    ...{ file: `api:${name}`, line: 0, column: 0, path: '' },
+    message: 'it was put when its name was of another tenant, and is not in force',
+    cure: 'Put it again, or delete it.',
+  };
+}

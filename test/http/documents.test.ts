@@ -1,0 +1,282 @@
+/** Registrations that the admin API is given: checked by the same code as files, kept in the ledger, and put in force. */
+import { expect } from 'chai';
+import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import { problemSchema, registrationDetailSchema } from '../../dispatcher/http/admin-shapes.ts';
+import { LiveFiles } from '../../dispatcher/live/live-files.ts';
+import type { Configuration } from '../../dispatcher/model/registration.ts';
+import { Documents, fileOf } from '../../dispatcher/sources/documents.ts';
+import { dispatcherYaml, registrationYaml, sourcesOf } from '../config/files.ts';
+import { type Fixture, openFixture, TOKEN } from './admin-fixture.ts';
+import { as, tokenOf } from './tenants-fixture.ts';
+
+const tenant = (name: string, more = '') => `
+  ${name}:
+    registrations: ["${name}", "${name}-*"]
+    hosts: [github.com]
+    owners: [${name}]
+    labels: ["*"]
+    runnerGroups: [Default]
+    backendKinds: [docker]
+    limits: { maxRegistrations: 2, maxRunners: 20 }${more}`;
+
+const PLATFORM = `${dispatcherYaml}
+tenants:
+  own: { trusted: true, registrations: ["own-*"] }${tenant('acme')}${tenant('emca')}
+`;
+
+const registrationOf = (name: string, more = '') =>
+  `${registrationYaml.replace('organization: acme', `organization: ${name}`).replace('GITHUB_TOKEN', `TENANT_${name.toUpperCase()}_TOKEN`)}${more}`;
+
+describe('registrations by the admin API', () => {
+  let fixture: Fixture;
+  let live: LiveFiles;
+  let current: Configuration;
+  let documents: Documents;
+  let files: Record<string, string>;
+  let admin: string;
+
+  beforeEach(async () => {
+    files = { 'dispatcher.yaml': PLATFORM };
+    documents = new Documents();
+    const sources = {
+      ...sourcesOf({}),
+      environment: {
+        ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
+        GITHUB_TOKEN: 'ghp_of-the-platform',
+        TENANT_ACME_TOKEN: 'ghp_of-acme',
+        TENANT_EMCA_TOKEN: 'ghp_of-emca',
+      },
+      files: {
+        read: (path: string, bounds: { readonly mostBytes: number }) => sourcesOf(files).files.read(path, bounds),
+        list: (folder: string) => sourcesOf(files).files.list(folder),
+      },
+      elsewhere: async () => [documents],
+    };
+    live = new LiveFiles(sources, {
+      now: () => 1_000_000,
+      elsewhere: () => [documents],
+      keptValues: async () => undefined,
+      stampNow: (path) => {
+        const text = files[path.replace('/etc/shr/', '')];
+        return text === undefined ? undefined : { text, changedAtMs: 0 };
+      },
+    });
+    const apply = async () => {
+      await live.stamps.look(true);
+      const loaded = await live.read('changed');
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      current = loaded.configuration;
+    };
+    const loaded = await loadConfiguration({ ...sources, memory: live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    current = loaded.configuration;
+    fixture = await openFixture({
+      tenants: () => current.dispatcher.tenants,
+      registrations: () => current.registrations,
+      quarantined: () => current.quarantined,
+      kept: () => current.kept ?? [],
+      doubles: () => current.doubles ?? [],
+      originOf: (name) => current.origins?.get(name),
+      documents: {
+        entry: (name) => documents.entry(name),
+        text: (name) => documents.text(name),
+        check: (name, text) => live.check({ name, file: fileOf(name), text }, current),
+        put: (one, expected) => documents.put(one, expected),
+        remove: (name, expected) => documents.remove(name, expected),
+        apply,
+      },
+    });
+    await documents.open(fixture.ledger);
+    admin = await tokenOf(fixture.ledger, 'admin', ['acme']);
+  });
+  afterEach(() => fixture.close());
+
+  const put = (name: string, body: string, headers: Readonly<Record<string, string>> = {}, token = admin) =>
+    fixture.ask(`/api/registrations/${name}`, {
+      method: 'PUT',
+      body,
+      headers: { 'content-type': 'application/yaml', ...headers, authorization: `Bearer ${token}` },
+    });
+  const get = (name: string, token = admin) => fixture.ask(`/api/registrations/${name}`, as(token));
+  const remove = (name: string, headers: Readonly<Record<string, string>> = {}, token = admin) =>
+    fixture.ask(`/api/registrations/${name}`, {
+      method: 'DELETE',
+      headers: { ...headers, authorization: `Bearer ${token}` },
+    });
+  const detailOf = async (response: Response) => registrationDetailSchema.parse(await response.json());
+  const problemIn = async (response: Response) => problemSchema.parse(await response.json());
+  const names = () => current.registrations.map(({ name }) => name);
+
+  it('are in force when the answer comes, with who put them and when', async () => {
+    const made = await put('acme', registrationOf('acme'));
+    expect(made.status).to.equal(201);
+    expect(names()).to.deep.equal(['acme']);
+    const detail = await detailOf(made);
+    expect(detail).to.include({ name: 'acme', tenant: 'acme', state: 'in-force', source: 'api', file: 'api:acme' });
+    expect(detail.document?.putBy).to.match(/^token-/);
+    expect(detail.document?.putAt).to.equal('2026-03-04T12:00:00.000Z');
+    expect(made.headers.get('etag')).to.equal(detail.document?.etag);
+    const read = await get('acme');
+    expect(await detailOf(read)).to.deep.equal(detail);
+    expect((await put('acme', registrationOf('acme', 'maxRunners: 3\n'))).status).to.equal(200);
+    expect(current.registrations[0]?.maxRunners).to.equal(3);
+    expect((await remove('acme')).status).to.equal(200);
+    expect(names()).to.deep.equal([]);
+    expect((await get('acme')).status).to.equal(404);
+  });
+
+  it('are in the audit trail, refused ones too', async () => {
+    await put('acme', registrationOf('acme'));
+    await put('acme', 'nonsense: 1');
+    await remove('acme');
+    const rows = await fixture.ledger.audits({ limit: 10 });
+    expect(rows.map(({ action, status, subject, tenant }) => [action, status, subject, tenant])).to.have.deep.members([
+      ['registration.put', 201, 'registration acme', 'acme'],
+      ['registration.put', 422, 'registration acme', 'acme'],
+      ['registration.delete', 200, 'registration acme', 'acme'],
+    ]);
+  });
+
+  it('can be written as JSON', async () => {
+    const document = {
+      organization: 'acme',
+      credentials: { token: '${env:TENANT_ACME_TOKEN}' },
+      defaults: { image: 'ghcr.io/acme/runner:1' },
+      backends: [{ kind: 'docker' }],
+    };
+    const made = await put('acme', JSON.stringify(document), { 'content-type': 'application/json' });
+    expect(made.status).to.equal(201);
+  });
+
+  it('are refused with what is wrong and where, and what was there before stays', async () => {
+    await put('acme', registrationOf('acme'));
+    const refused = await put('acme', registrationOf('acme', 'maxRunners: 21\nnonsense: 1\n'));
+    expect(refused.status).to.equal(422);
+    const { error, problems } = await problemIn(refused);
+    expect(error).to.equal('the registration acme has 2 problems');
+    expect(problems?.map(({ file, line, path }) => [file, line, path])).to.deep.equal([
+      ['api:acme', 9, 'maxRunners'],
+      ['api:acme', 10, 'nonsense'],
+    ]);
+    expect(problems?.[0]?.cure).to.match(/tenants\.acme\.limits\.maxRunners/);
+    expect((await detailOf(await get('acme'))).document?.text).to.equal(registrationOf('acme'));
+  });
+
+  it('hold no secret in plain text, and repeat none', async () => {
+    const secret = 'ghp_plain-and-secret-0123456789abcdef';
+    const refused = await put('acme', registrationOf('acme').replace('${env:TENANT_ACME_TOKEN}', secret));
+    expect(refused.status).to.equal(422);
+    const text = await refused.text();
+    expect(text).to.include('it is a secret in plain text').and.not.include(secret);
+    expect(await fixture.ledger.apiRegistrations()).to.deep.equal([]);
+  });
+
+  it('use no secret of the platform or of another tenant', async () => {
+    for (const reference of ['env:GITHUB_TOKEN', 'env:TENANT_EMCA_TOKEN', 'file:../secrets/x', 'file:secrets/emca/x']) {
+      const refused = await put('acme', registrationOf('acme').replace('env:TENANT_ACME_TOKEN', reference));
+      expect(refused.status, reference).to.equal(422);
+    }
+  });
+
+  it('reach for nothing that is another’s', async () => {
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    expect((await put('emca', registrationOf('emca'), {}, emca)).status).to.equal(201);
+    expect((await put('emca', registrationOf('acme'))).status).to.equal(404);
+    expect((await get('emca')).status).to.equal(404);
+    expect((await remove('emca')).status).to.equal(404);
+    const refused = await put('acme', registrationOf('acme').replace('organization: acme', 'organization: emca'));
+    expect(refused.status).to.equal(422);
+    expect((await problemIn(refused)).problems?.[0]?.cure).to.match(/tenants\.acme/);
+    expect(names()).to.deep.equal(['emca']);
+  });
+
+  it('are the platform’s own by its tokens alone', async () => {
+    const own = await tokenOf(fixture.ledger, 'admin', ['own']);
+    const document = registrationYaml.replace('organization: acme', 'organization: platform');
+    expect((await put('own-a', document, {}, own)).status).to.equal(403);
+    expect((await put('own-a', document, {}, TOKEN)).status).to.equal(201);
+    expect((await put('nobodys', document, {}, TOKEN)).status).to.equal(422);
+  });
+
+  it('are no more than the tenant may have', async () => {
+    expect((await put('acme', registrationOf('acme'))).status).to.equal(201);
+    expect((await put('acme-b', registrationOf('acme', 'labels: [b]\n'))).status).to.equal(201);
+    const refused = await put('acme-a', registrationOf('acme', 'labels: [a]\n'));
+    expect(refused.status).to.equal(422);
+    expect((await problemIn(refused)).problems?.[0]?.message).to.equal(
+      'tenant `acme` has 3 registrations, and the limit is 2',
+    );
+    expect(names()).to.deep.equal(['acme', 'acme-b']);
+  });
+
+  it('are written as their writer knows them, where it says so', async () => {
+    const first = await put('acme', registrationOf('acme'), { 'if-none-match': '*' });
+    const tag = first.headers.get('etag') ?? '';
+    expect(first.status).to.equal(201);
+    expect((await put('acme', registrationOf('acme'), { 'if-none-match': '*' })).status).to.equal(412);
+    const second = await put('acme', registrationOf('acme', 'maxRunners: 2\n'), { 'if-match': tag });
+    expect(second.status).to.equal(200);
+    expect((await put('acme', registrationOf('acme', 'maxRunners: 4\n'), { 'if-match': tag })).status).to.equal(412);
+    expect((await put('acme-x', registrationOf('acme', 'labels: [x]\n'), { 'if-match': '*' })).status).to.equal(412);
+    expect((await remove('acme', { 'if-match': tag })).status).to.equal(412);
+    expect((await put('acme', 'x', { 'if-match': 'no tag' })).status).to.equal(400);
+    expect(current.registrations[0]?.maxRunners).to.equal(2);
+    expect((await remove('acme', { 'if-match': second.headers.get('etag') ?? '' })).status).to.equal(200);
+  });
+
+  it('are bounded in size and number, and of a type that is known', async () => {
+    expect((await put('acme', `# ${'x'.repeat(300 * 1024)}`)).status).to.equal(413);
+    expect((await put('acme', 'x', { 'content-type': 'multipart/form-data' })).status).to.equal(415);
+    expect((await put('acme', 'x', { 'content-encoding': 'gzip' })).status).to.equal(415);
+    const statuses = new Set<number>();
+    for (let count = 0; count < 60; count += 1) statuses.add((await put('acme', 'x')).status);
+    expect([...statuses]).to.include(429);
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    expect((await put('emca', registrationOf('emca'), {}, emca)).status, 'another tenant').to.equal(201);
+  });
+
+  it('have a body read from those alone who may send it', async () => {
+    const viewer = await tokenOf(fixture.ledger, 'viewer', ['acme']);
+    expect((await put('acme', registrationOf('acme'), {}, viewer)).status).to.equal(403);
+    expect((await put('acme', registrationOf('acme'), {}, 'wrong')).status).to.equal(401);
+    const other = await fixture.ask('/api/pause', { method: 'POST', body: 'x', ...as(TOKEN) });
+    expect(other.status).to.equal(413);
+  });
+
+  it('come after those of the folder, which is said', async () => {
+    await put('acme', registrationOf('acme', 'maxRunners: 1\n'));
+    files['registrations/acme.yaml'] = registrationOf('acme', 'maxRunners: 7\n');
+    await put('acme', registrationOf('acme', 'maxRunners: 2\n'));
+    expect(current.registrations[0]?.maxRunners).to.equal(7);
+    const detail = await detailOf(await get('acme'));
+    expect(detail).to.include({ state: 'overridden', source: 'folder' });
+    expect(detail.problems[0]?.message).to.equal(
+      'it is not in force: /etc/shr/registrations/acme.yaml has the same name and comes first',
+    );
+    delete files['registrations/acme.yaml'];
+    await put('acme', registrationOf('acme', 'maxRunners: 2\n'));
+    expect(current.registrations[0]?.maxRunners).to.equal(2);
+    expect(current.registrations[0]?.grant?.tenant).to.equal('acme');
+  });
+
+  it('do not go over to another tenant with their name', async () => {
+    await put('acme-b', registrationOf('acme'));
+    files['dispatcher.yaml'] = PLATFORM.replace('"acme-*"', '"acme-x"').replace('"emca-*"', '"emca-*", "acme-b"');
+    await put('acme', registrationOf('acme', 'labels: [other]\n'));
+    expect(names()).to.deep.equal(['acme']);
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    const detail = await detailOf(await get('acme-b', TOKEN));
+    expect(detail.state).to.equal('refused');
+    expect(detail.problems[0]?.message).to.include('when its name was of another tenant');
+    expect((await put('acme-b', registrationOf('emca'), {}, emca)).status).to.equal(200);
+    expect(names()).to.have.members(['acme', 'acme-b']);
+  });
+
+  it('are there after a restart', async () => {
+    await put('acme', registrationOf('acme'));
+    const again = new Documents();
+    await again.open(fixture.ledger);
+    expect(again.files).to.deep.equal(documents.files);
+    expect(await again.read('api:acme')).to.equal(registrationOf('acme'));
+  });
+});
