@@ -22,6 +22,7 @@ export type GrantField =
   | 'backends'
   | 'backendKinds'
   | 'secretStores'
+  | 'bases'
   | 'presets'
   | 'requireHook'
   | 'hookImages'
@@ -67,6 +68,8 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'backends':
     case 'backendKinds':
       return grant[field];
+    case 'bases':
+      return grant.bases ?? [];
     case 'presets':
       return grant.presets ?? [];
     case 'secretStores':
@@ -233,6 +236,11 @@ export function overLimits({ limits }: Grant, wish: Partial<ShapeWish>): readonl
 /** What the tenant was not granted on a shared backend, where anything beyond plain cores and memory needs a grant. */
 export function missingPowers(grant: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
   return Object.values(RULES).flatMap(({ power }) => power?.(grant, wish) ?? []);
+}
+
+/** A base of dispatcher.yaml that a registration extends. */
+export function missingBase({ bases = [] }: Grant, name: string): readonly Ungranted[] {
+  return matchesAny(bases, name) ? [] : [{ field: 'bases', what: `the base ${quote(name)}`, value: name }];
 }
 
 /** What a policy that serves forks needs on a shared backend. */

@@ -1,5 +1,5 @@
 /** `shr explain`: what a job with these labels in this repository would get, or why not. Reads only the files. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
@@ -8,9 +8,8 @@ import { createAdmit } from '../admission/admit.ts';
 import type { BackendFit } from '../admission/backend-choice.ts';
 import { presetsUsed, type UsedPreset } from '../admission/presets.ts';
 import { whyWithheld } from '../admission/tenant-grant.ts';
-import { readYaml } from '../config/document.ts';
 import { systemFiles } from '../config/files.ts';
-import { inspectConfiguration, REGISTRATION_BOUNDS } from '../config/load.ts';
+import { type Inspection, inspectConfiguration } from '../config/load.ts';
 import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import { formatDuration } from '../labels/duration.ts';
@@ -130,7 +129,7 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     const backendFit = (_: string, backend: string) => providers.get(backend);
     const admission = await placed(
       createAdmit(registrations, { tenants, setAside, unread, backendFit })(job),
-      files.registrationsFolder,
+      inspection,
       terminal,
     );
     const found: Found = {
@@ -150,16 +149,17 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
 }
 
 /** With the line of the registration's file, if one of its fields decided. */
-async function placed(admission: Admission, folder: string, terminal: Terminal): Promise<Admission> {
+async function placed(admission: Admission, { placeOf }: Inspection, terminal: Terminal): Promise<Admission> {
   if (admission.outcome !== 'refused' || admission.field === undefined || admission.place !== undefined) {
     return admission;
   }
   const { field, registration } = admission;
-  const file = join(folder, `${registration}.yaml`);
-  const { text } = await systemFiles.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes });
-  const { line, column } = readYaml(file, text, REGISTRATION_BOUNDS.bytes).placeOf(field.split('.'));
+  const found = await placeOf(registration, field.split('.'));
+  if (found === undefined) return admission;
+  // Of a base of dispatcher.yaml, the words say where that stands.
+  const { file, line, column, message } = found;
   const place = `${shownPath(terminal.workingFolder, file)}:${line}:${column}`;
-  return { ...admission, place: `${place} (${field})` };
+  return { ...admission, place: `${place} (${field})${message}` };
 }
 
 function registrationOf(admission: Admission, registrations: readonly Registration[]): Registration | undefined {

@@ -1,6 +1,6 @@
 /** `shr validate [folder]`: reports every problem of the configuration, with its place and cure. */
 import { appendFile, stat } from 'node:fs/promises';
-import { basename, extname, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { applyPolicy } from '../admission/policy.ts';
@@ -158,7 +158,7 @@ async function certificateProblems({ platform, files }: Inspection): Promise<rea
 async function sizesOf({
   registrations,
   quarantined,
-  files,
+  placeOf,
 }: Inspection): Promise<{ problems: Problem[]; notes: Problem[] }> {
   const problems: Problem[] = [];
   const notes: Problem[] = [];
@@ -176,7 +176,7 @@ async function sizesOf({
     if (refusals.length === 0) continue;
     const none = refusals.length === registration.backends.length;
     (none ? problems : notes).push({
-      file: files.find((file) => basename(file, extname(file)) === registration.name) ?? registration.name,
+      file: (await placeOf(registration.name, ['defaults']))?.file ?? registration.name,
       line: 0,
       column: 0,
       path: 'defaults',

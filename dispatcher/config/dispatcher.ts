@@ -10,6 +10,7 @@ import type {
   TenantEntry,
   WebhookEndpoint,
 } from '../model/registration.ts';
+import { type PlatformBases, readBases } from './bases.ts';
 import { findGrantOverlaps } from './grant-overlaps.ts';
 import { isLoopback } from './network.ts';
 import { readOidc } from './oidc.ts';
@@ -42,6 +43,7 @@ export interface Platform {
   readonly credentials: ReadonlyMap<string, SharedCredentials>;
   readonly backends: ReadonlyMap<string, SharedBackend>;
   readonly presets: Presets;
+  readonly bases: PlatformBases;
   readonly webhooks: readonly WebhookEndpoint[];
   readonly unsafeProcessBackend: boolean;
   readonly packages: PackagedKinds;
@@ -73,6 +75,7 @@ export const unknownPlatform: Platform = {
   credentials: new Map(),
   backends: new Map(),
   presets: NO_PRESETS,
+  bases: new Map(),
   webhooks: [],
   unsafeProcessBackend: true,
   packages: new Map(),
@@ -314,7 +317,7 @@ async function readShared(
     readonly unsafeProcessBackend: boolean;
     readonly keys: PrivateKeys;
   },
-): Promise<Pick<Platform, 'credentials' | 'backends' | 'presets'>> {
+): Promise<Pick<Platform, 'credentials' | 'backends' | 'presets' | 'bases'>> {
   const shared = new Map<string, SharedCredentials>();
   const credentialFiles = reading.section(['credentials'], dispatcherFile.shape.credentials) ?? {};
   const places = reading.placesOfKeys(['credentials']);
@@ -335,5 +338,5 @@ async function readShared(
     });
     if (read !== undefined) backends.set(name, { ...read, maxRunners: file.maxRunners });
   }
-  return { credentials: shared, backends, presets: readPresets(reading) };
+  return { credentials: shared, backends, presets: readPresets(reading), bases: readBases(reading) };
 }

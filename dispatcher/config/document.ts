@@ -16,9 +16,15 @@ import {
 import type { Path, Problem } from '../model/problem.ts';
 import { mistakesIn } from './yaml-mistakes.ts';
 
-interface Place {
+export interface Place {
   readonly line: number;
   readonly column: number;
+  /** Where it is another file than the one that is read. */
+  readonly file?: string;
+  /** What the path is below in that file. */
+  readonly above?: Path;
+  /** Where it stands, for a file that is not to be shown. */
+  readonly note?: string;
 }
 
 export interface YamlFile extends Places {

@@ -43,6 +43,11 @@ export async function exportPlatform(
   return { ok: true, exported: exportedFrom(reading, platform) };
 }
 
+function basePlacesOf(reading: Reading): Record<string, string> | undefined {
+  const places = [...reading.placesOfKeys(['bases'])].filter(([key]) => !key.includes('.'));
+  return places.length === 0 ? undefined : Object.fromEntries(places);
+}
+
 /** `reading`: of a dispatcher.yaml without problems. */
 function exportedFrom(reading: Reading, platform: Platform): ExportedPlatform {
   const { tenants, credentials, backends, packages, presets, webhooks, publicUrl, unsafeProcessBackend } = platform;
@@ -54,6 +59,8 @@ function exportedFrom(reading: Reading, platform: Platform): ExportedPlatform {
     ),
     shapes: reading.section(['shapes'], dispatcherFile.shape.shapes),
     presets: reading.section(['presets'], dispatcherFile.shape.presets),
+    bases: reading.section(['bases'], dispatcherFile.shape.bases),
+    basePlaces: basePlacesOf(reading),
     presetPlaces: Object.keys(presets.places).length === 0 ? undefined : presets.places,
     credentials: Object.fromEntries(
       [...credentials].map(([key, { credentials: one, place }]) => [key, { kind: one.kind, host: one.host, place }]),

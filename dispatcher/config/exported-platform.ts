@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Credentials, TenantEntry } from '../model/registration.ts';
+import { basesOf } from './bases.ts';
 import { type Platform, unknownPlatform } from './dispatcher.ts';
 import { knownYaml } from './document.ts';
 import { presetsOf } from './presets.ts';
@@ -24,6 +25,8 @@ const form = z.strictObject({
   /** By tenant and field: where the field stands in dispatcher.yaml. */
   places: z.record(name, z.record(name, z.string().max(256))),
   shapes: dispatcherFile.shape.shapes,
+  bases: dispatcherFile.shape.bases,
+  basePlaces: z.record(name, z.string().max(256)).optional(),
   presets: dispatcherFile.shape.presets,
   /** By `shapes.NAME` and `images.NAME`: where the preset stands in dispatcher.yaml. */
   presetPlaces: z.record(z.string().max(128), z.string().max(256)).optional(),
@@ -107,6 +110,7 @@ export async function readExportedPlatform(
     credentials,
     backends,
     presets: presetsOf(exported, exported.presetPlaces ?? {}),
+    bases: basesOf(exported.bases ?? {}, exported.basePlaces ?? {}),
     webhooks: exported.webhooks.map(({ host, owners, tenants: named }) => ({
       host,
       appId: undefined,

@@ -2,12 +2,12 @@
  * Loads the whole configuration from files and environment, and reports every problem at once: file, line, cure. A
  * mistake in dispatcher.yaml affects everything; one in a registration sets aside only that registration.
  */
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { mapLimited } from '../../time/workers.ts';
 import { cureOf } from '../admission/grants.ts';
 import { Territory } from '../admission/territory.ts';
-import { inReadingOrder, type Problem } from '../model/problem.ts';
+import { formatProblem, inReadingOrder, type Path, type Problem } from '../model/problem.ts';
 import type {
   Configuration,
   Conflict,
@@ -20,11 +20,12 @@ import type {
   TenantEntry,
 } from '../model/registration.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
-import { knownYaml, readYaml } from './document.ts';
+import { readYaml, type YamlFile } from './document.ts';
 import { readExportedPlatform } from './exported-platform.ts';
 import { errorCode, type Files, fileProblem } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
+import { extendedYaml, memberYaml } from './layers.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
 import type { Reach } from './reach.ts';
 import { Reading } from './reading.ts';
@@ -32,7 +33,15 @@ import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
 import { References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
-import { type Gathered, gather, type NamedFile, type RegistrationSource, stateOf } from './registration-source.ts';
+import { type FileContents, RegistrationFiles } from './registration-files.ts';
+import {
+  type Gathered,
+  gather,
+  isBase,
+  type NamedFile,
+  type RegistrationSource,
+  stateOf,
+} from './registration-source.ts';
 import { NAME } from './schema.ts';
 import { sealedReach } from './sealed-values.ts';
 import type { SecretValues } from './secret-values.ts';
@@ -46,7 +55,10 @@ const FILES_A_TURN = 500;
 
 export interface ConfigurationSources {
   readonly dispatcherFile: string;
-  /** Every `<name>.yaml` in it is a registration; `*.example.yaml` and other files are ignored. */
+  /**
+   * Every `<name>.yaml` in it is a registration, or holds several; `<name>.base.yaml` is there to be extended;
+   * `*.example.yaml` and other files are ignored.
+   */
   readonly registrationsFolder: string;
   /** A platform.json in the place of dispatcher.yaml: enough to check registrations, not to serve them. */
   readonly exportedPlatform?: string | undefined;
@@ -110,6 +122,8 @@ export interface Inspection {
   readonly notes: readonly Problem[];
   /** The files that were read. */
   readonly files: readonly string[];
+  /** Where a value of a registration is written. */
+  readonly placeOf: (registration: string, path: Path) => Promise<Problem | undefined>;
 }
 
 /** For values in the clouds' own stores, all of them together: what has not come by then comes as a change. */
@@ -237,19 +251,25 @@ export async function inspectConfiguration(
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
   const gathered = gather(entries.files, elsewhere, tenants);
-  const files = boundedFiles(gathered.files, entries, sources.registrationsFolder, found);
-  const beyond = beyondLimits(files, tenants);
-  const parts = { platform, tenants, shared, found, known, sourceOf: gathered.sourceOf };
-  sources.memory?.keepOnly(new Set(files.map(({ name }) => name)));
+  const named = boundedFiles(gathered.files, entries, sources.registrationsFolder, found);
+  const { sourceOf } = gathered;
+  const files = new RegistrationFiles({
+    ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
+    ...{ platform, tenants, known, sourceOf },
+  });
+  const parts = { platform, tenants, shared, found, known, files };
+  const { registrations: all, refused } = await registrationsIn(named, parts);
+  const beyond = beyondLimits(all, tenants);
+  sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(named.map(({ file }) => file)));
   let looked = 0;
-  const asWritten = await mapLimited(files, READ_AT_ONCE, async ({ name, file }) => {
+  const asWritten = await mapLimited(all, READ_AT_ONCE, async (entry) => {
     looked += 1;
     // What is remembered takes no time by the clock of the system: others have their turn all the same.
     if (looked % FILES_A_TURN === 0) await eventLoopTurn();
-    return beyond.get(name) ?? (await remembered(name, file, parts));
+    return entry.beyond ?? beyond.get(entry.name) ?? (await remembered(entry, parts));
   });
   sources.memory?.watchNoOthers();
-  const places = new Places(asWritten, parts);
+  const places = new Places(asWritten, all, parts);
   await tellOverlaps(asWritten, platform, places);
   const read = await withoutOverlaps(asWritten, parts);
   if (read !== asWritten) await tellOverlaps(read, platform, places);
@@ -259,7 +279,7 @@ export async function inspectConfiguration(
     if (registration === undefined || problems.length + besides.length > 0) continue;
     sources.memory?.putInForce(one.name, { registration, claims }, platform);
   }
-  const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
+  const quarantined: readonly Quarantined[] = [...entries.quarantined, ...refused, ...read.flatMap(setAside)];
   const platformProblems = inReadingOrder(found.problems);
   const sourceProblems = [...elsewhere.flatMap(({ state }) => state?.problem ?? []), ...gathered.strays];
   const others = [
@@ -287,20 +307,29 @@ export async function inspectConfiguration(
     isListed,
     isComplete: elsewhere.every(({ isKnown }) => isKnown),
     sourceProblems,
-    origins: originsOf(elsewhere, gathered),
-    problems: inReadingOrder([...platformProblems, ...others]),
+    origins: originsOf(elsewhere, gathered, all),
+    // What is wrong with a base, all that extend it have.
+    problems: distinct(inReadingOrder([...platformProblems, ...others])),
+    placeOf: async (name, path) => (await places.of(name))?.finding(path, '', ''),
     notes: inReadingOrder([...found.notes, ...read.flatMap(({ notes }) => notes)]),
-    files: [sources.exportedPlatform ?? sources.dispatcherFile, ...files.map(({ file }) => file)].filter((file) =>
-      found.files.has(file),
+    files: [sources.exportedPlatform ?? sources.dispatcherFile, ...new Set(all.map(({ file }) => file))].filter(
+      (file) => found.files.has(file),
     ),
   };
 }
 
 function originsOf(
   elsewhere: readonly RegistrationSource[],
-  { doubles, origins }: Pick<Gathered, 'doubles' | 'origins'>,
+  { doubles, sourceOf }: Pick<Gathered, 'doubles' | 'sourceOf'>,
+  registrations: readonly NamedFile[],
 ): Inspection['origins'] {
   if (elsewhere.length === 0) return {};
+  const origins = new Map(
+    registrations.flatMap(({ name, file }) => {
+      const source = sourceOf.get(file);
+      return source === undefined ? [] : [[name, { source: source.name, file }] as const];
+    }),
+  );
   return { origins, doubles, sources: elsewhere.flatMap(({ state }) => state ?? []) };
 }
 
@@ -322,6 +351,22 @@ interface RegistrationFound {
   readonly text?: string;
   /** What dispatcher.yaml says of the file: no earlier version of it is right either. */
   readonly isRefused?: true;
+  /** What it extends, whether or not that could be read. */
+  readonly bases?: readonly string[];
+  /** Undefined: it was not read anew. */
+  readonly entry?: RegistrationEntry;
+}
+
+/** Where a registration stands. */
+interface RegistrationEntry {
+  readonly name: string;
+  readonly file: string;
+  /** Of the file, if that was read for it already. */
+  readonly text?: string;
+  /** It stands in a file of several. */
+  readonly among?: { readonly stem: string; readonly problems: readonly Problem[] };
+  /** Its file is not read: it is more than its tenant may have. */
+  readonly beyond?: RegistrationFound;
 }
 
 function setAside({ name, file, claims, problems, besides }: RegistrationFound): readonly Quarantined[] {
@@ -350,10 +395,12 @@ async function withoutOverlaps(
 class Places {
   readonly #found: ReadonlyMap<string, RegistrationFound>;
   readonly #parts: Parts;
+  readonly #entries: ReadonlyMap<string, RegistrationEntry>;
   readonly #again = new Map<string, Reading | undefined>();
 
-  constructor(found: readonly RegistrationFound[], parts: Parts) {
+  constructor(found: readonly RegistrationFound[], entries: readonly RegistrationEntry[], parts: Parts) {
     this.#found = new Map(found.map((one) => [one.name, one]));
+    this.#entries = new Map(entries.map((one) => [one.name, one]));
     this.#parts = parts;
   }
 
@@ -361,7 +408,8 @@ class Places {
     const known = this.#found.get(name);
     if (known === undefined || known.reading !== undefined) return known?.reading;
     if (known.registration === undefined && known.claims === undefined) return undefined;
-    if (!this.#again.has(name)) this.#again.set(name, (await readContained(name, known.file, this.#parts)).reading);
+    const entry = known.entry ?? this.#entries.get(name) ?? { name, file: known.file };
+    if (!this.#again.has(name)) this.#again.set(name, (await readContained(entry, this.#parts)).reading);
     return this.#again.get(name);
   }
 }
@@ -436,6 +484,10 @@ class Findings {
   file(file: string, message: string, cure: string, list: Problem[] = this.problems): void {
     list.push(wholeFile(file, message, cure));
   }
+}
+
+function distinct(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()];
 }
 
 export function wholeFile(file: string, message: string, cure: string): Problem {
@@ -566,6 +618,7 @@ async function registrationFiles(
   for (const entry of [...names].sort()) {
     const file = join(folder, entry);
     if (entry.endsWith('.example.yaml') || entry.startsWith('.')) continue;
+    if (isBase(entry)) continue;
     if (entry.endsWith('.yml')) {
       const name = entry.slice(0, -'.yml'.length);
       // Under its full name: `acme.yml` is not the registration `acme`, and must not set that one aside.
@@ -617,13 +670,12 @@ interface Parts {
   readonly shared: Shared;
   readonly found: Findings;
   readonly known: KnownValues | undefined;
-  /** By file: of those that are not in the folder. */
-  readonly sourceOf: Gathered['sourceOf'];
+  readonly files: RegistrationFiles;
 }
 
 /** Registrations that are more than their tenant may have, by name: the last in the alphabet. Their files are not read. */
 function beyondLimits(
-  files: FolderEntries['files'],
+  files: readonly RegistrationEntry[],
   tenants: TenantLookup | undefined,
 ): ReadonlyMap<string, RegistrationFound> {
   const counts = new Map<Grant, number>();
@@ -646,11 +698,114 @@ function beyondLimits(
   return beyond;
 }
 
+interface RegistrationsFound {
+  /** One of each name. */
+  readonly registrations: readonly RegistrationEntry[];
+  /** What cannot be one: under a name that is none, so that it sets no other aside. */
+  readonly refused: readonly Quarantined[];
+}
+
+/** What is in the files. Those of tenants that have too many are not read. */
+async function registrationsIn(files: readonly NamedFile[], parts: Parts): Promise<RegistrationsFound> {
+  const beyond = beyondLimits(files, parts.tenants);
+  const memory = parts.shared.sources.memory;
+  let looked = 0;
+  const inFiles = await mapLimited(files, READ_AT_ONCE, async (file): Promise<InFile> => {
+    looked += 1;
+    if (looked % FILES_A_TURN === 0) await eventLoopTurn();
+    const isBeyond = beyond.get(file.name);
+    if (isBeyond !== undefined) return { alone: { ...file, beyond: isBeyond } };
+    return memory?.contents(file.file, parts.platform) ?? (await contentsOf(file, parts));
+  });
+  const byName = new Map<string, RegistrationEntry>();
+  const refused: Quarantined[] = [];
+  // First those that have a file of their name.
+  for (const [index, { alone, several }] of inFiles.entries()) {
+    const entry = alone ?? files[index];
+    if (entry !== undefined && several === undefined) byName.set(entry.name, entry);
+  }
+  for (const [index, { several }] of inFiles.entries()) {
+    const entry = files[index];
+    if (entry === undefined || several === undefined) continue;
+    const { file, name: stem } = entry;
+    const refuse = (key: string, problem: Problem): void =>
+      void refused.push({
+        name: `${stem}.yaml ${key.slice(0, 64)}`.trim(),
+        file,
+        problems: [problem],
+        claims: undefined,
+      });
+    for (const { key, problem } of several.wrong) refuse(key, problem);
+    if (several.names.length === 0 && several.wrong.length === 0) {
+      const [problem = wholeFile(file, 'it holds no registration', 'Write one, or remove the file.')] =
+        several.problems;
+      refuse('', problem);
+    }
+    for (const { name, line, column } of several.names) {
+      const tell = (message: string, cure: string): void =>
+        refuse(name, { file, line, column, path: `registrations.${name}`, message, cure });
+      const told = whyNotIn(stem, name, parts.tenants);
+      const other = byName.get(name);
+      if (told !== undefined) tell(told.message, told.cure);
+      else if (other !== undefined) {
+        tell(`${basename(other.file)} has a registration of that name as well`, 'Give one of them another name.');
+      } else byName.set(name, { name, file, among: { stem, problems: several.problems } });
+    }
+  }
+  const order = new Map(files.map(({ file }, index) => [file, index]));
+  const at = ({ file }: RegistrationEntry) => order.get(file) ?? 0;
+  const registrations = [...byName.values()].sort(
+    (one, other) => at(one) - at(other) || (one.name < other.name ? -1 : 1),
+  );
+  return { registrations, refused };
+}
+
+/** `alone`: what was read for it at once. */
+type InFile = FileContents & { readonly alone?: RegistrationEntry };
+
+async function contentsOf({ name, file }: NamedFile, parts: Parts): Promise<InFile> {
+  const { memory } = parts.shared.sources;
+  const versions = memory?.versionsOf([file]);
+  const read = await parts.files.text(file, parts.tenants?.(name) ?? []);
+  const several = read.failed === undefined ? parts.files.several(file, read.text) : undefined;
+  const before = memory?.earlierContents(file)?.several;
+  if (before !== undefined && (several === undefined || several.isBroken === true)) {
+    const { failed } = read;
+    const problems =
+      failed === undefined ? parts.files.broken(file, read.text) : [wholeFile(file, failed.message, failed.cure)];
+    // What cannot be read does not say what is in it: those that were there keep their last versions.
+    if (problems.length > 0) return { several: { ...before, wrong: [], problems } };
+  }
+  const contents: FileContents = several === undefined ? {} : { several };
+  if (versions !== undefined) memory?.putContents(file, contents, { versions, platform: parts.platform });
+  if (several !== undefined || read.failed !== undefined) return contents;
+  return { alone: { name, file, text: read.text } };
+}
+
+/** Whose a registration in a file of several is: the file decides, and its name has to be granted like that of a file. */
+function whyNotIn(
+  stem: string,
+  name: string,
+  tenants: TenantLookup | undefined,
+): { readonly message: string; readonly cure: string } | undefined {
+  const [owner, ...rivals] = tenants?.(stem) ?? [];
+  // What is wrong with the file itself is told of each registration in it.
+  if (tenants === undefined || owner === undefined || rivals.length > 0) return undefined;
+  const owners = tenants(name);
+  if (owners.length === 1 && owners[0]?.name === owner.name) return undefined;
+  if (owner.grant === undefined && owners.length === 1 && owners[0]?.grant === undefined) return undefined;
+  return {
+    message: `dispatcher.yaml does not assign a registration \`${name}\` to tenant \`${owner.name}\`, whose file this is`,
+    cure: `Add \`${name}\` to \`tenants.${owner.name}.registrations\` there, or take a name that it has.`,
+  };
+}
+
 /** As it was read before, if nothing in it has changed. */
-async function remembered(name: string, file: string, parts: Parts): Promise<RegistrationFound> {
+async function remembered(entry: RegistrationEntry, parts: Parts): Promise<RegistrationFound> {
+  const { name, file } = entry;
   const { memory } = parts.shared.sources;
   if (memory === undefined) {
-    const once = await readContained(name, file, parts);
+    const once = await readContained(entry, parts);
     return (await lastGoodOf(once, parts)) ?? once;
   }
   const known = memory.registration(name, parts.platform);
@@ -659,11 +814,11 @@ async function remembered(name: string, file: string, parts: Parts): Promise<Reg
     return { name, file, reading: undefined, besides: [], ...known };
   }
   const own = memory.versionsOf([file]);
-  const asWritten = await readContained(name, file, parts);
+  const asWritten = await readContained(entry, parts);
   const read = (await lastGoodOf(asWritten, parts)) ?? asWritten;
   const { claims, instead, notes, problems } = read;
   const registration = unchanged(read.registration, memory.earlier(name));
-  const files = [...(asWritten.reading?.files ?? []), ...(read.reading?.files ?? [])];
+  const files = [...(asWritten.reading?.files ?? []), ...(read.reading?.files ?? []), ...(asWritten.bases ?? [])];
   const versions = new Map([...own, ...memory.versionsOf(files)]);
   const value = { registration, claims, problems, notes, instead };
   memory.putRegistration(name, value, { versions, platform: parts.platform });
@@ -684,7 +839,7 @@ async function lastGoodOf(found: RegistrationFound, parts: Parts): Promise<Regis
   const { config } = parts.platform;
   const text = config === undefined ? undefined : await lastGood?.(config, name);
   if (text === undefined || text === found.text) return undefined;
-  const again = await readContained(name, file, parts, text);
+  const again = await readContained({ name, file }, parts, text);
   return again.registration === undefined || again.problems.length > 0
     ? undefined
     : { ...common, registration: again.registration, claims: again.claims, reading: again.reading };
@@ -697,9 +852,10 @@ function unchanged(now: Registration | undefined, before: Registration | undefin
 }
 
 /** A failure while reading one file must not affect the others. */
-async function readContained(name: string, file: string, parts: Parts, text?: string): Promise<RegistrationFound> {
+async function readContained(entry: RegistrationEntry, parts: Parts, text?: string): Promise<RegistrationFound> {
+  const { name, file } = entry;
   try {
-    return await readOne(name, file, parts, text);
+    return await readOne(entry, parts, text);
   } catch (error) {
     // Not its message, which may repeat a secret.
     const kind = error instanceof Error ? error.name : typeof error;
@@ -717,25 +873,14 @@ function unread(name: string, file: string, message: string, cure: string): Regi
 }
 
 /** `earlier`: another text than that of the file. */
-async function readOne(
-  name: string,
-  file: string,
-  { platform, tenants, shared, found, known, sourceOf }: Parts,
-  earlier?: string,
-): Promise<RegistrationFound> {
+async function readOne(entry: RegistrationEntry, parts: Parts, earlier?: string): Promise<RegistrationFound> {
+  const { name, file, among } = entry;
+  const { platform, tenants, shared, found, known, files } = parts;
   const { sources, references, secrets, keys } = shared;
   const owners = tenants?.(name) ?? [];
-  const ours = tenants === undefined || (owners.length > 0 && owners.every(({ grant }) => grant === undefined));
-  // A tenant's link could point to a file of the platform, whose contents would then show in the problems.
-  const within = ours ? undefined : { around: sources.registrationsFolder, name: '' };
-  let text: string;
-  try {
-    text =
-      earlier ??
-      (await sourceOf.get(file)?.read(file)) ??
-      (await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within })).text;
-  } catch (error) {
-    const { message, cure } = fileProblem(error);
+  const written = await asWrittenIn(entry, parts, earlier);
+  if ('failed' in written) {
+    const { message, cure } = written.failed;
     return { ...unread(name, file, message, cure), ...(isOwned(owners, tenants) ? {} : { isRefused: true as const }) };
   }
   found.files.add(file);
@@ -750,18 +895,53 @@ async function readOne(
     const cure = `Name \`${name}\` in the \`registrations\` of one of them.`;
     return { ...unread(name, file, message, cure), isRefused: true };
   }
-  const before = known?.find(text);
-  const yaml =
-    before === undefined
-      ? readYaml(file, text, REGISTRATION_BOUNDS.bytes)
-      : knownYaml(file, text, REGISTRATION_BOUNDS.bytes, before.value);
+  if (among !== undefined && earlier === undefined && among.problems.length > 0) {
+    return { ...unread(name, file, '', ''), problems: among.problems, entry };
+  }
+  const bases = new Set<string>();
+  const own = written.yaml;
+  const yaml = await extendedYaml(own, written.bytes, files.basesFor(tenant, file, bases));
   const reading = await Reading.start(yaml, reachOf(name, platform, tenant), references, secrets, REGISTRATION_BOUNDS);
   const context = { name, platform, grant: tenant?.grant, provider: sources.provider, keys };
   const { registration, claims } = await readRegistration(reading, context);
   reading.release();
-  if (before === undefined && reading.problemCount === 0) known?.keep(text, yaml.value);
+  const { text } = written;
+  if (text !== undefined && reading.problemCount === 0 && own === yaml) known?.keep(text, own.value);
   const { problems, notes } = reading;
-  return { name, file, text, registration, claims, reading, problems, notes, besides: [], instead: [] };
+  // Of several, or with bases: a text that says it alone, so that the last good version needs no other file.
+  const whole = text !== undefined && own === yaml ? text : JSON.stringify(yaml.value);
+  return {
+    ...{ name, file, text: whole, registration, claims, reading, problems, notes, besides: [], instead: [] },
+    ...{ bases: [...bases], entry: withoutText(entry) },
+  };
+}
+
+function withoutText({ text: _text, ...entry }: RegistrationEntry): RegistrationEntry {
+  return entry;
+}
+
+type Written =
+  | {
+      readonly yaml: YamlFile;
+      readonly bytes: number /** If it is that of this registration alone. */;
+      readonly text: string | undefined;
+    }
+  | { readonly failed: { readonly message: string; readonly cure: string } };
+
+async function asWrittenIn(entry: RegistrationEntry, { files, tenants }: Parts, earlier?: string): Promise<Written> {
+  const { name, file, among } = entry;
+  if (among !== undefined && earlier === undefined) {
+    const whole = await files.whole(file, tenants?.(among.stem) ?? []);
+    if ('failed' in whole && whole.failed !== undefined) return { failed: whole.failed };
+    if (!('value' in whole)) return { failed: { message: 'it is not a file of several', cure: 'Look again.' } };
+    const yaml = memberYaml(whole, name);
+    return { yaml, bytes: JSON.stringify(yaml.value ?? null).length, text: undefined };
+  }
+  const read = earlier ?? entry.text;
+  const found = read === undefined ? await files.text(file, tenants?.(name) ?? []) : { text: read };
+  if ('failed' in found && found.failed !== undefined) return { failed: found.failed };
+  const text = found.text ?? '';
+  return { yaml: files.yaml(file, text), bytes: Buffer.byteLength(text), text };
 }
 
 function isOwned(owners: readonly TenantEntry[], tenants: TenantLookup | undefined): boolean {

@@ -5,6 +5,7 @@
 import type { Problem } from '../model/problem.ts';
 import type { JobClaims, Registration } from '../model/registration.ts';
 import type { Platform } from './dispatcher.ts';
+import type { FileContents } from './registration-files.ts';
 import type { Stamps } from './stamps.ts';
 
 /** One registration's file as it was read, without what only its problems need. */
@@ -37,6 +38,8 @@ export interface PlatformRead {
 export class ReadingMemory {
   readonly #stamps: Pick<Stamps, 'of' | 'names' | 'keepOnly'>;
   readonly #registrations = new Map<string, Versioned<RememberedFile>>();
+  /** By path. */
+  readonly #contents = new Map<string, Versioned<FileContents>>();
   readonly #inForce = new Map<string, InForce & { readonly platform: Platform }>();
   #platform: Versioned<PlatformRead> | undefined;
   /** The last one without problems. */
@@ -78,6 +81,25 @@ export class ReadingMemory {
     this.#started ??= value.platform;
   }
 
+  /** Which registrations a file holds. */
+  contents(path: string, platform: Platform): FileContents | undefined {
+    const known = this.#contents.get(path);
+    return known?.platform === platform && this.#isCurrent(known) ? known.value : undefined;
+  }
+
+  /** Whether or not that still holds. */
+  earlierContents(path: string): FileContents | undefined {
+    return this.#contents.get(path)?.value;
+  }
+
+  putContents(
+    path: string,
+    value: FileContents,
+    read: { readonly versions: ReadonlyMap<string, string>; readonly platform: Platform },
+  ): void {
+    this.#contents.set(path, { value, ...read });
+  }
+
   registration(name: string, platform: Platform): RememberedFile | undefined {
     const known = this.#registrations.get(name);
     return known?.platform === platform && this.#isCurrent(known) ? known.value : undefined;
@@ -107,8 +129,9 @@ export class ReadingMemory {
     this.#registrations.set(name, { value, ...read });
   }
 
-  /** Registrations whose files are gone. */
-  keepOnly(names: ReadonlySet<string>): void {
+  /** Registrations and files that are gone. */
+  keepOnly(names: ReadonlySet<string>, files: ReadonlySet<string>): void {
+    for (const path of this.#contents.keys()) if (!files.has(path)) this.#contents.delete(path);
     for (const known of [this.#registrations, this.#inForce]) {
       for (const name of known.keys()) if (!names.has(name)) known.delete(name);
     }
@@ -124,6 +147,7 @@ export class ReadingMemory {
   /** Everything is read again. */
   forget(): void {
     this.#registrations.clear();
+    for (const [path, known] of this.#contents) this.#contents.set(path, { ...known, platform: undefined });
     this.#platform = undefined;
   }
 

@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import type { z } from 'zod';
 import { formatPath, type Path, type Problem } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
-import type { YamlFile } from './document.ts';
+import type { Place, YamlFile } from './document.ts';
 import { wordsOfIssue } from './issue-words.ts';
 import type { Reach } from './reach.ts';
 import type { References } from './reference.ts';
@@ -303,13 +303,10 @@ export class Reading {
     if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(finding());
   }
 
-  #finding(
-    path: Path,
-    message: string,
-    cure: string,
-    place: { readonly line: number; readonly column: number },
-  ): Problem {
-    return { file: this.file, ...place, path: formatPath(path), message: this.#censor(message), cure };
+  #finding(path: Path, message: string, cure: string, place: Place): Problem {
+    const { above = [], file = this.file, line, column, note } = place;
+    const told = note === undefined ? message : `${message} (${note})`;
+    return { file, line, column, path: formatPath([...above, ...path]), message: this.#censor(told), cure };
   }
 
   /** A provider's schema may quote its input; values that came from references must not be shown. */

@@ -101,9 +101,17 @@ export function gather(
   return { files, origins, doubles, strays, sourceOf };
 }
 
+/** Registrations of its owner extend it; it is none. */
+export function isBase(entry: string): boolean {
+  return entry.endsWith(BASE) && NAME.test(entry.slice(0, -BASE.length));
+}
+
+const BASE = '.base.yaml';
+
 function strayOf(one: KeptFile, tenants: TenantLookup | undefined): Problem | 'ignored' | undefined {
   const { entry, file } = one;
   if (entry.startsWith('.') || entry.endsWith('.example.yaml')) return 'ignored';
+  if (isBase(entry)) return 'ignored';
   if (entry.endsWith('.yml')) return whole(file, 'registrations end in .yaml', 'Rename it, or move it elsewhere.');
   if (!entry.endsWith('.yaml')) return 'ignored';
   const name = entry.slice(0, -'.yaml'.length);

@@ -232,7 +232,13 @@ export const policyFile = strict({
 
 export { owner as ownerName, repository as repositoryName };
 
+const extended = z
+  .union([name, z.array(name).min(1).max(5)], 'write the name of a base, or a list of at most 5')
+  .describe('Bases: NAME.base.yaml beside this file, or `bases` of dispatcher.yaml. What stands here goes before them.')
+  .meta({ examples: ['common'] });
+
 export const registrationFile = strict({
+  extends: extended.optional(),
   host: host.optional().describe('Default: github.com.'),
   apiUrl: z.string().max(512).optional().describe('Where it is not the usual one of the host. Not in a tenant’s file.'),
   enterprise: owner.optional().describe('Claims the jobs of its `organizations`; runners register at the enterprise.'),
@@ -369,6 +375,9 @@ export const registrationFile = strict({
     .describe('Tags on every instance, such as a cost centre.'),
 });
 
+/** A base of dispatcher.yaml: any part of a registration. */
+export const baseForm = registrationFile.omit({ extends: true }).partial();
+
 const listen = matching(
   /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/,
   'an address is written host:port, such as 127.0.0.1:9090',
@@ -474,6 +483,7 @@ export const tenantFile = strict({
     .array(z.string().min(1).max(64))
     .optional()
     .describe('Of which kinds it may configure its own backends.'),
+  bases: globs.optional().describe("Which of this file's bases its registrations may extend."),
   presets: globs.optional().describe("Which of this file's presets its jobs may name. Default: all."),
   secretStores: z
     .array(matching(SECRET_GLOB, 'write it as azure-key-vault:…, gcp-secret:… or alibaba-secret:…').max(512))
@@ -673,6 +683,11 @@ export const dispatcherFile = strict({
   credentials: z.record(name, sharedCredentials).optional().describe('That registrations may `use`.'),
   backends: z.record(name, backend).optional().describe('That registrations may `use`.'),
   shapes: z.record(name, shape).optional().describe('The older place of `presets.shapes`.'),
+  bases: z
+    .record(name, z.record(z.string(), z.unknown()))
+    .optional()
+    .describe('Parts of registrations that these may extend, by name. Without references.')
+    .meta({ examples: [{ common: { labels: ['acme'] } }] }),
   presets: strict({
     shapes: z.record(name, shape).optional().describe('That `shape-NAME` names.'),
     images: namedImages.optional().describe('That `img-NAME` names: the full reference.'),
@@ -736,7 +751,33 @@ export function durationMs(text: string | undefined, fallback: number): number {
 
 /** For editors: `# yaml-language-server: $schema=…`. */
 export function jsonSchemaOf(file: 'registration' | 'dispatcher'): unknown {
-  const schema = file === 'registration' ? registrationFile : dispatcherFile;
-  const title = file === 'registration' ? 'A registration of serverless-hosted-runner' : 'dispatcher.yaml';
-  return { title, ...z.toJSONSchema(schema, { io: 'input', target: 'draft-7' }) };
+  const json = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input', target: 'draft-7' });
+  if (file === 'dispatcher') return { title: 'dispatcher.yaml', ...json(dispatcherFile) };
+  const { $schema, required, ...registration } = json(registrationFile);
+  // What it extends may have what is missing.
+  const one = { ...registration, if: { required: ['extends'] }, else: { required } };
+  const several = {
+    type: 'object',
+    properties: {
+      registrations: {
+        type: 'object',
+        description: 'Several of them, by name, each as a file of its own has it.',
+        minProperties: 1,
+        maxProperties: 100,
+        propertyNames: { pattern: NAME.source },
+        additionalProperties: { $ref: '#/definitions/registration' },
+      },
+    },
+    required: ['registrations'],
+    additionalProperties: false,
+  };
+  return {
+    title: 'A registration of serverless-hosted-runner',
+    $schema,
+    definitions: { registration: one },
+    if: { required: ['registrations'] },
+    // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+    then: several,
+    else: { $ref: '#/definitions/registration' },
+  };
 }

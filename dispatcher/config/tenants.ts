@@ -111,7 +111,7 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
     },
     ...defined<Pick<Grant, 'secretStores'>>({ secretStores: secretGlobs(file.secretStores) }),
     ...hookOf(file),
-    ...defined<Pick<Grant, 'presets'>>({ presets: file.presets }),
+    ...defined<Pick<Grant, 'bases' | 'presets'>>({ bases: file.bases, presets: file.presets }),
     places: placesOf(tenant, places),
   };
 }

@@ -118,6 +118,8 @@ export interface Grant {
   readonly backendKinds: readonly string[];
   /** Globs on secrets in the clouds' own stores that the dispatcher reads for it by its own identity. Absent: none. */
   readonly secretStores?: readonly string[];
+  /** Globs: bases of dispatcher.yaml that its registrations may extend. Absent: none. */
+  readonly bases?: readonly string[];
   /** Globs: presets that its jobs may name. Absent: all. */
   readonly presets?: readonly string[];
   readonly limits: Limits;

@@ -132,6 +132,7 @@ const onlyRead = [
   'backends',
   'backendKinds',
   'secretStores',
+  'bases',
   'limits.maxRegistrations',
   'limits.maxRunners',
   'limits.maxLaunchesPerMinute',

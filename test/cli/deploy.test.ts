@@ -89,6 +89,20 @@ describe('shr deploy', () => {
     expect(await refused('--registration', 'acme')).to.match(/ECONNREFUSED.*\n.*Run it again/);
   });
 
+  it('takes one of several in a file, with what it extends', async () => {
+    const files = configuration({}, { kind: 'docker', options: { host: '127.0.0.1', port: 9, timeoutMs: 2_000 } });
+    const { organization: _organization, ...base } = files['registrations/acme.yaml'];
+    await write({
+      ...files,
+      'registrations/acme.yaml': { registrations: { 'acme-a': { extends: 'acme', organization: 'acme' } } },
+      'registrations/acme.base.yaml': base,
+    });
+    // It comes as far as to ask the engine.
+    expect(await refused('--registration', 'acme-a')).to.include('ECONNREFUSED');
+    await write({ 'registrations/acme.yaml': { registrations: { 'acme-a': { extends: 'none' } } } });
+    expect(await refused('--registration', 'acme-a')).to.include('registration acme-a has problems');
+  });
+
   it('takes down what it deployed without the address that `requireHook` wanted then', async () => {
     const backend = { kind: 'docker', options: { host: '127.0.0.1', port: 9, timeoutMs: 2_000 } };
     const files = configuration({}, backend);

@@ -23,6 +23,7 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
   backends: ['host'],
   backendKinds: ['eci'],
   secretStores: ['gcp-secret:projects/acme-ci/secrets/acme-*'],
+  bases: ['com*'],
   presets: ['large'],
   limits: {
     maxRegistrations: 3,
@@ -96,13 +97,14 @@ const registrations = {
     },
   },
   'acme-enterprise': { ...usual, enterprise: 'Corp', organizations: ['acme'], labels: ['a-corp'], runnerGroup: 'Big' },
-  'acme-repository': { ...usual, repositories: ['other/web-shop'], backends: [{ kind: 'eci' }] },
+  'acme-repository': { ...usual, extends: 'common', repositories: ['other/web-shop'], backends: [{ kind: 'eci' }] },
 };
 
 function files(tenants: unknown): Readonly<Record<string, string>> {
   const shared = {
     credentials: { platform: { host: 'ghes.acme.example', token: '${env:GITHUB_TOKEN}' } },
     backends: { host: { kind: 'docker' } },
+    bases: { common: { chargeLabels: { team: 'acme' } } },
     tenants,
   };
   return {
@@ -267,6 +269,7 @@ describe('a tenant’s grant', () => {
       backends: ['host'],
       backendKinds: ['eci'],
       secretStores: ['gcp-secret:projects/acme-ci/secrets/acme-*'],
+      bases: ['com*'],
       presets: ['large'],
       limits: {
         maxRegistrations: 3,

@@ -55,7 +55,8 @@ export function ownDispatcherYaml(
   };
   // The shared endpoint's secret speaks for others too, the sealing keys open what others sealed, and people log in to
   // the platform's own.
-  const { webhooks: _webhooks, sealing: _sealing, oidc: _oidc, ...kept } = platform;
+  // What it extends is in its own file already.
+  const { webhooks: _webhooks, sealing: _sealing, oidc: _oidc, bases: _bases, ...kept } = platform;
   const { credentials, backends, tenants, listen, ...rest } = kept;
   const sections = defined<Sections>({
     credentials: chosen(credentials, used.credentials),

@@ -117,7 +117,7 @@ async function ownFiles(
   { registration: alias, url }: { readonly registration: string; readonly url?: string },
   terminal: Terminal,
 ): Promise<Files> {
-  const { platform, registrations, quarantined } = await inspectConfiguration(
+  const { platform, registrations, quarantined, good } = await inspectConfiguration(
     { ...places, environment: terminal.environment, files: systemFiles, provider: loadProvider, secrets: 'optional' },
     'required',
   );
@@ -136,7 +136,11 @@ async function ownFiles(
   const file = `${alias}.yaml`;
   const tokenFile = join(dirname(dispatcherFile), OWN_TOKEN_FILE);
   const registrationFile = join(registrationsFolder, file);
-  const unsealed = await unsealedFile(registrationFile, alias, platform);
+  // What it extends, and a file of several, stay here.
+  const whole = good.find(({ name }) => name === alias)?.text;
+  const written = whole ?? (await registrationText(registrationFile, alias));
+  const unsealed = unsealedText(written, alias, platform);
+  const registration = unsealed?.text ?? written;
   const secrets = new Map(
     [...(unsealed?.secrets ?? [])].map(([path, text]) => [join(dirname(dispatcherFile), path), text]),
   );
@@ -145,16 +149,15 @@ async function ownFiles(
       if (path === tokenFile) return { text: ownAdminToken(adminToken.reveal(), id), readableBy: 'owner' };
       const secret = secrets.get(path);
       if (secret !== undefined) return { text: secret, readableBy: 'owner' };
+      if (path === registrationFile) return { text: registration, readableBy: 'owner' };
       const content = await systemFiles.read(path, bounds);
-      if (path === registrationFile && unsealed !== undefined) return { ...content, text: unsealed.text };
       if (path !== dispatcherFile) return content;
-      const { text: registration } = await systemFiles.read(registrationFile, bounds);
       const adminTokenReference = `\${file:${OWN_TOKEN_FILE}}`;
       return {
         ...content,
         text: ownDispatcherYaml(content.text, {
           ...{ name: alias, id, adminToken: adminTokenReference },
-          ...{ registration, url },
+          ...{ registration: written, url },
         }),
       };
     },
@@ -162,9 +165,16 @@ async function ownFiles(
   };
 }
 
+async function registrationText(file: string, alias: string): Promise<string> {
+  try {
+    return (await systemFiles.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes })).text;
+  } catch {
+    throw new DeploymentRefused(`registration ${alias} has problems`, 'Run `shr validate`, and correct them.');
+  }
+}
+
 /** Undefined if nothing is sealed in it. What does not open is refused: `shr validate --secrets` says why. */
-async function unsealedFile(file: string, alias: string, platform: Platform): Promise<ReturnType<typeof withoutSeals>> {
-  const { text } = await systemFiles.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes });
+function unsealedText(text: string, alias: string, platform: Platform): ReturnType<typeof withoutSeals> {
   const owner = tenantLookup(platform.tenants ?? [])(alias)[0]?.name ?? alias;
   const reach = sealedReach(alias, platform);
   return withoutSeals(text, `secrets/${owner}`, (sealed, path) => {
