@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import type { RegistrationSource } from '../../dispatcher/config/registration-source.ts';
 import { formatProblem } from '../../dispatcher/model/problem.ts';
 import type { DispatcherConfig } from '../../dispatcher/model/registration.ts';
-import { EditedSource } from '../live/live-fixture.ts';
+import { Documents } from '../../dispatcher/sources/documents.ts';
+import { DocumentLedger, EditedSource } from '../live/live-fixture.ts';
 import { configured, dispatcherYaml, load, problemsOf, registrationYaml } from './files.ts';
 
 const granted = (tenant: string) => `
@@ -120,7 +122,7 @@ describe('registrations beside the folder', () => {
   };
   const first = () => new EditedSource('first');
   const loadWith = async (
-    sources: readonly EditedSource[],
+    sources: readonly RegistrationSource[],
     files: Readonly<Record<string, string>> = {},
     yaml = withTenants,
   ) => {
@@ -171,6 +173,28 @@ describe('registrations beside the folder', () => {
       'acme: git:first/acme.yaml: it is not in force: /etc/shr/registrations/acme.yaml has the same name and comes first. Remove one of the two; or give one of them another name.',
       'emca: git:second/emca.yaml: it is not in force: git:first/emca.yaml has the same name and comes first. Remove one of the two; or give one of them another name.',
     ]);
+  });
+
+  it('of one name stay with their tenant, wherever the first of them is kept', async () => {
+    const [git, api] = [first(), new Documents()];
+    const ledger = new DocumentLedger();
+    await api.open(ledger);
+    const text = (maxRunners: number) => `${registrationOf('acme')}maxRunners: ${maxRunners}\n`;
+    const own = { 'registrations/acme.yaml': text(1) };
+    git.write({ 'acme.yaml': text(2) });
+    await api.put({ name: 'acme', document: text(3), tenant: 'acme', putBy: 'portal', putAtMs: 1 }, undefined);
+    const inForce = async (sources: readonly RegistrationSource[], files: Readonly<Record<string, string>> = {}) => {
+      const { configuration } = await loadWith(sources, files);
+      const { doubles = [], registrations } = configuration;
+      return [
+        registrations.map(({ grant, maxRunners }) => [grant?.tenant, maxRunners]),
+        doubles.map(({ problem }) => problem.file),
+      ];
+    };
+    expect(await inForce([git, api], own)).to.deep.equal([[['acme', 1]], ['git:first/acme.yaml', 'api:acme']]);
+    expect(await inForce([git, api])).to.deep.equal([[['acme', 2]], ['api:acme']]);
+    git.write({ 'acme.yaml': undefined });
+    expect(await inForce([git, api])).to.deep.equal([[['acme', 3]], []]);
   });
 
   it('do not step in for one of the same name that is set aside', async () => {

@@ -2,6 +2,7 @@
 import { basename, dirname, join } from 'node:path';
 import type { ConfigurationSources } from '../../dispatcher/config/load.ts';
 import type { KeptFile, RegistrationSource } from '../../dispatcher/config/registration-source.ts';
+import type { ApiRegistration, ApiRegistrationLedger } from '../../dispatcher/ledger/ledger.ts';
 import { LiveFiles } from '../../dispatcher/live/live-files.ts';
 import { sourcesOf } from '../config/files.ts';
 
@@ -123,4 +124,29 @@ export function editedFiles(
     },
   });
   return Object.assign(edited, { live, sources });
+}
+
+/** A ledger with these documents, and nothing else. */
+export class DocumentLedger implements ApiRegistrationLedger {
+  /** Names that were read since this was emptied. */
+  readonly reads: string[] = [];
+  readonly #rows = new Map<string, ApiRegistration>();
+
+  async putApiRegistration(row: ApiRegistration): Promise<'put'> {
+    this.#rows.set(row.name, row);
+    return 'put';
+  }
+
+  async deleteApiRegistration(name: string): Promise<'deleted' | 'absent'> {
+    return this.#rows.delete(name) ? 'deleted' : 'absent';
+  }
+
+  async apiRegistration(name: string): Promise<ApiRegistration | undefined> {
+    this.reads.push(name);
+    return this.#rows.get(name);
+  }
+
+  async apiRegistrations(): Promise<readonly ApiRegistration[]> {
+    return [...this.#rows.values()];
+  }
 }

@@ -3,9 +3,10 @@ import { loadConfiguration } from '../../dispatcher/config/load.ts';
 import { differenceOf } from '../../dispatcher/live/difference.ts';
 import { LiveTenants } from '../../dispatcher/live/live-tenants.ts';
 import type { Configuration } from '../../dispatcher/model/registration.ts';
+import { Documents } from '../../dispatcher/sources/documents.ts';
 import { dispatcherYaml } from '../config/files.ts';
 import { clientOf } from '../github/github-fixture.ts';
-import { EditedSource, editedFiles } from './live-fixture.ts';
+import { DocumentLedger, EditedSource, editedFiles } from './live-fixture.ts';
 
 const REGISTRATIONS = 10_000;
 
@@ -37,6 +38,33 @@ describe('ten thousand registrations', function () {
     expect(difference.changed.map(({ name }) => name)).to.deep.equal(['t7777']);
     expect(difference.ended.length + difference.moved.length).to.equal(0);
     expect(source.reads).to.deep.equal(['git:tenants/t7777.yaml']);
+  });
+
+  it('by the API, of which one changes, cost the work of one', async () => {
+    const ledger = new DocumentLedger();
+    const written = { tenant: null, putBy: 'portal', putAtMs: 1, hash: '1' };
+    for (let index = 0; index < REGISTRATIONS; index += 1) {
+      await ledger.putApiRegistration({ ...written, name: `t${index}`, document: registrationOf(index) });
+    }
+    const documents = new Documents();
+    await documents.open(ledger);
+    const edited = editedFiles({ 'dispatcher.yaml': dispatcherYaml }, [documents]);
+    const loaded = await loadConfiguration({ ...edited.sources, memory: edited.live.memory });
+    if (!loaded.ok) throw new Error('it is right');
+    expect(loaded.configuration.registrations).to.have.length(REGISTRATIONS);
+    expect(ledger.reads.splice(0)).to.have.length(REGISTRATIONS);
+    const document = registrationOf(7777, 'maxRunners: 3');
+    const checked = await edited.live.check({ name: 't7777', file: 'api:t7777', text: document }, loaded.configuration);
+    expect(checked).to.deep.equal({ problems: [], notes: [] });
+    expect(ledger.reads, 'read for the check').to.deep.equal([]);
+    await documents.put({ ...written, name: 't7777', document }, undefined);
+    expect(await edited.live.stamps.look()).to.deep.equal({ isChanged: true, isPending: false });
+    const again = await edited.live.read('changed');
+    if (!again.ok) throw new Error('it is right');
+    const difference = differenceOf(loaded.configuration, again.configuration);
+    expect(difference.changed.map(({ name }) => name)).to.deep.equal(['t7777']);
+    expect(difference.ended.length + difference.moved.length).to.equal(0);
+    expect(ledger.reads).to.deep.equal(['t7777']);
   });
 
   it('of which one changes cost the work of one', async () => {
