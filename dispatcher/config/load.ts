@@ -205,8 +205,12 @@ export async function checkDocument(
   const beyond = beyondLimits(names, tenants).get(name);
   if (beyond !== undefined) return { problems: beyond.problems, notes: [] };
   const shared = sharedBy(sources);
-  const parts = { platform, tenants, shared, found: new Findings(), known: undefined, sourceOf: new Map() };
-  const read = await readContained(name, file, parts, text);
+  const files = new RegistrationFiles({
+    ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
+    ...{ platform, tenants, known: undefined, sourceOf: new Map() },
+  });
+  const parts = { platform, tenants, shared, found: new Findings(), known: undefined, files };
+  const read = await readContained({ name, file }, parts, text);
   if (read.registration === undefined || read.problems.length > 0)
     return { problems: inReadingOrder(read.problems), notes: read.notes };
   const own = read.registration;

@@ -164,8 +164,8 @@ export class RegistrationFiles {
   /** What a registration of this owner, in this file, may extend. Each file that was looked for is added to `paths`. */
   basesFor(owner: TenantEntry | undefined, file: string, paths: Set<string>): Bases {
     const { bounds, platform, sourceOf, tenants } = this.#options;
-    // Beside the file, wherever that is kept.
-    const folder = file.slice(0, file.lastIndexOf('/') + 1);
+    // Beside the file, wherever that is kept. What is in no folder has nothing beside it.
+    const folder = file.includes('/') ? file.slice(0, file.lastIndexOf('/') + 1) : undefined;
     return {
       mostBytes: bounds.bytes,
       find: async (name) => {
@@ -173,7 +173,7 @@ export class RegistrationFiles {
         const [first] = owners;
         const isOwn =
           tenants === undefined || (owners.length === 1 && first !== undefined && isSameOwner(first, owner));
-        if (isOwn) {
+        if (isOwn && folder !== undefined) {
           const path = `${folder}${name}.base.yaml`;
           paths.add(path);
           const found = await this.#fileBase(path, owners, sourceOf.get(file));

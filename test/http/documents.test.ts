@@ -137,6 +137,26 @@ describe('registrations by the admin API', () => {
     ]);
   });
 
+  it('extend what dispatcher.yaml offers, and no file; each holds one registration', async () => {
+    files['dispatcher.yaml'] = `${PLATFORM.replace('maxRegistrations: 2,', 'maxRegistrations: 3,').replace(
+      'backendKinds: [docker]\n',
+      'backendKinds: [docker]\n    bases: [common]\n',
+    )}bases: { common: { maxRunners: 4 } }\n`;
+    files['acme.base.yaml'] = 'maxRunners: 5\n';
+    files['registrations/acme.base.yaml'] = 'maxRunners: 5\n';
+    await live.stamps.look(true);
+    await live.read('changed');
+    expect((await put('acme', registrationOf('acme', 'extends: common\n'))).status).to.equal(201);
+    expect(current.registrations[0]?.maxRunners).to.equal(4);
+    const refused = await put('acme', registrationOf('acme', 'extends: acme\n'));
+    expect(refused.status).to.equal(422);
+    expect(JSON.stringify(await refused.json())).to.include('it has no base `acme`');
+    const several = await put('acme', `registrations:\n  acme:\n    organization: acme\n`);
+    expect(several.status).to.equal(422);
+    expect(JSON.stringify(await several.json())).to.include('unknown key `registrations`');
+    expect(current.registrations[0]?.maxRunners).to.equal(4);
+  });
+
   it('can be written as JSON', async () => {
     const document = {
       organization: 'acme',
