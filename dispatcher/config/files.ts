@@ -1,16 +1,19 @@
 /** File access for the configuration: regular files only, bounded in size, confined to the folder they belong to. */
 import * as fs from 'node:fs';
 import { lstat, readdir, realpath } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
+
+/** A folder that a path may not leave: it may itself not be a link that leads out of its parent, `around`. */
+export interface Within {
+  readonly around: string;
+  readonly name: string;
+}
 
 export interface ReadBounds {
   readonly mostBytes: number;
-  /**
-   * The real path must be inside this folder: the folder itself may not be a link that leads out of its parent,
-   * and no link on the way to the file may leave it. Undefined: anywhere.
-   */
-  readonly within?: { readonly around: string; readonly name: string } | undefined;
+  /** The real path must be inside this folder, and no link on the way to the file may leave it. Undefined: anywhere. */
+  readonly within?: Within | undefined;
 }
 
 export interface FileContent {
@@ -45,6 +48,8 @@ const read = promisify(fs.read);
 
 export const systemFiles: Files = {
   async read(path, bounds) {
+    // First, and without a look at where it leads: that something is there, or not, is not told either.
+    if (bounds.within !== undefined && leadsOut(path, bounds.within)) throw outside();
     // O_NONBLOCK: opening a named pipe that has no writer would block forever.
     const file = await open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     try {
@@ -96,15 +101,72 @@ async function readText(file: number, size: number, mostBytes: number): Promise<
  * The opened file is compared with the one at the real path, which detects a link that is replaced between the two
  * checks.
  */
-async function refuseOutside(path: string, opened: fs.Stats, { around, name }: { around: string; name: string }) {
+async function refuseOutside(path: string, opened: fs.Stats, { around, name }: Within) {
   const home = join(await realpath(around), name);
   const real = await realpath(path);
   const found = await lstat(real);
   const inside = relative(home, real);
-  // Kubernetes mounts secrets through folders named `..2026_11_28_…`.
-  const leaves = inside === '' || inside === '..' || inside.startsWith(`..${sep}`);
-  if (!leaves && found.dev === opened.dev && found.ino === opened.ino) return;
-  throw new FileRefused('outside', 'a link leads out of its folder', 'Put the file itself there.');
+  if (inside !== '' && !leaves(inside) && found.dev === opened.dev && found.ino === opened.ino) return;
+  throw outside();
+}
+
+function outside(): FileRefused {
+  return new FileRefused('outside', 'a link leads out of its folder', 'Put the file itself there.');
+}
+
+/** As the system does. */
+const MAX_LINKS = 40;
+
+/** Whether a link on the way to the path leaves the folder. Nothing outside is looked at. */
+export function leadsOut(path: string, { around, name }: Within): boolean {
+  const root = realRoot(around);
+  if (root === undefined) return false;
+  const home = join(root, name);
+  let left = relative(around, path).split(sep);
+  let here = root;
+  let links = 0;
+  for (let part = left.shift(); part !== undefined; part = left.shift()) {
+    if (part === '' || part === '.') continue;
+    const next = part === '..' ? dirname(here) : join(here, part);
+    if (leaves(relative(home, next))) return true;
+    const target = part === '..' ? undefined : linkAt(next);
+    if (target === undefined) {
+      here = next;
+      continue;
+    }
+    links += 1;
+    // Reading it fails, and says why.
+    if (links > MAX_LINKS) return false;
+    const parts = target.split(sep);
+    left = [...parts, ...left];
+    if (!isAbsolute(target)) continue;
+    if (parts.includes('..') || leaves(relative(home, target))) return true;
+    here = root;
+    left = [...relative(root, target).split(sep), ...left.slice(parts.length)];
+  }
+  return false;
+}
+
+function realRoot(folder: string): string | undefined {
+  try {
+    return fs.realpathSync(folder);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined: it is no link, or not there. */
+function linkAt(path: string): string | undefined {
+  try {
+    return fs.readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Kubernetes mounts secrets through folders named `..2026_11_28_…`. */
+function leaves(inside: string): boolean {
+  return inside === '..' || inside.startsWith(`..${sep}`);
 }
 
 /** If the file belongs to another user, we read it through its group, so group access is not counted against it. */

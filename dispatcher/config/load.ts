@@ -2,7 +2,7 @@
  * Loads the whole configuration from files and environment, and reports every problem at once: file, line, cure. A
  * mistake in dispatcher.yaml affects everything; one in a registration sets aside only that registration.
  */
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { mapLimited } from '../../time/workers.ts';
 import { cureOf } from '../admission/grants.ts';
@@ -22,7 +22,7 @@ import type {
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { readYaml, type YamlFile } from './document.ts';
 import { readExportedPlatform } from './exported-platform.ts';
-import { errorCode, type Files, fileProblem } from './files.ts';
+import { errorCode, type Files, fileProblem, type Within } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
 import { extendedYaml, memberYaml } from './layers.ts';
@@ -522,7 +522,7 @@ async function platformOf(shared: Shared, dispatcher: 'required' | 'optional', f
   const good = found.problems.length > 0 || platform.config === undefined ? memory?.goodPlatform : undefined;
   const read = { platform: good ?? platform, problems: [...found.problems], notes: [...found.notes] };
   if (memory !== undefined && own !== undefined) {
-    memory.putPlatform(read, new Map([...own, ...memory.versionsOf(files)]));
+    memory.putPlatform(read, new Map([...own, ...memory.versionsOf(files, () => null)]));
   }
   return read;
 }
@@ -817,16 +817,35 @@ async function remembered(entry: RegistrationEntry, parts: Parts): Promise<Regis
     parts.found.files.add(file);
     return { name, file, reading: undefined, besides: [], ...known };
   }
-  const own = memory.versionsOf([file]);
+  const withinOf = confinement(name, parts);
+  const own = memory.versionsOf([file], withinOf);
   const asWritten = await readContained(entry, parts);
   const read = (await lastGoodOf(asWritten, parts)) ?? asWritten;
   const { claims, instead, notes, problems } = read;
   const registration = unchanged(read.registration, memory.earlier(name));
   const files = [...(asWritten.reading?.files ?? []), ...(read.reading?.files ?? []), ...(asWritten.bases ?? [])];
-  const versions = new Map([...own, ...memory.versionsOf(files)]);
+  const versions = new Map([...own, ...memory.versionsOf(files, withinOf)]);
   const value = { registration, claims, problems, notes, instead };
   memory.putRegistration(name, value, { versions, platform: parts.platform });
   return { ...read, registration };
+}
+
+/** What a registration's file, and those that it refers to, may be links to: of the platform's own to anything. */
+function confinement(name: string, { shared, tenants }: Parts): (path: string) => Within | null {
+  if (isOurs(tenants?.(name))) return () => null;
+  const { dispatcherFile, registrationsFolder } = shared.sources;
+  const secrets = join(dirname(resolve(dispatcherFile)), 'secrets');
+  return (path) => {
+    const [alias = ''] = relative(secrets, path).split(sep);
+    // What it extends may be the platform's.
+    if (alias === '..' && isOurs(tenants?.(basename(path, '.yaml')))) return null;
+    return alias === '..' ? { around: registrationsFolder, name: '' } : { around: secrets, name: alias };
+  };
+}
+
+/** Undefined: there are no tenants. */
+function isOurs(owners: readonly TenantEntry[] | undefined): boolean {
+  return owners === undefined || (owners.length > 0 && owners.every(({ grant }) => grant === undefined));
 }
 
 /**

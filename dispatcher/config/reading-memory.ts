@@ -5,6 +5,7 @@
 import type { Problem } from '../model/problem.ts';
 import type { JobClaims, Registration } from '../model/registration.ts';
 import type { Platform } from './dispatcher.ts';
+import type { Within } from './files.ts';
 import type { FileContents } from './registration-files.ts';
 import type { Stamps } from './stamps.ts';
 
@@ -36,7 +37,7 @@ export interface PlatformRead {
 }
 
 export class ReadingMemory {
-  readonly #stamps: Pick<Stamps, 'of' | 'names' | 'keepOnly'>;
+  readonly #stamps: Pick<Stamps, 'confine' | 'of' | 'names' | 'keepOnly'>;
   readonly #registrations = new Map<string, Versioned<RememberedFile>>();
   /** By path. */
   readonly #contents = new Map<string, Versioned<FileContents>>();
@@ -47,7 +48,7 @@ export class ReadingMemory {
   /** The first one. */
   #started: Platform | undefined;
 
-  constructor(stamps: Pick<Stamps, 'of' | 'names' | 'keepOnly'>) {
+  constructor(stamps: Pick<Stamps, 'confine' | 'of' | 'names' | 'keepOnly'>) {
     this.#stamps = stamps;
   }
 
@@ -56,9 +57,17 @@ export class ReadingMemory {
     return this.#stamps.names();
   }
 
-  /** The versions of files that are about to be read. */
-  versionsOf(paths: Iterable<string>): ReadonlyMap<string, string> {
-    return new Map([...paths].map((path) => [path, this.#stamps.of(path)]));
+  /**
+   * The versions of files that are about to be read. `withinOf`: the folder that the path may not leave; null: it may. Absent:
+   * as it was said before.
+   */
+  versionsOf(paths: Iterable<string>, withinOf?: (path: string) => Within | null): ReadonlyMap<string, string> {
+    return new Map(
+      [...paths].map((path) => {
+        if (withinOf !== undefined) this.#stamps.confine(path, withinOf(path));
+        return [path, this.#stamps.of(path)];
+      }),
+    );
   }
 
   get goodPlatform(): Platform | undefined {

@@ -2,10 +2,10 @@
  * Which version of each file of the configuration is in force: by size, times and inode, so that thousands of files cost a
  * look and no reading. A new version counts once two looks have found it the same: who writes a file in pieces is waited for.
  */
-import { statSync } from 'node:fs';
+import { lstatSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { eventLoopTurn } from '../../time/clock.ts';
-import type { Files } from './files.ts';
+import { type Files, leadsOut, type Within } from './files.ts';
 
 const ABSENT = 'absent';
 /** A look at a file in the cache of the system takes a few microseconds; between so many, others have their turn. */
@@ -22,8 +22,11 @@ export interface StampsOptions {
   readonly now: () => number;
   /** Of what is watched and is no file. Default: there is no such thing. */
   readonly stampOf?: (path: string) => Stamp | undefined;
-  /** What a file looks like now; undefined if there is none. Default: asks the system. */
-  readonly stampNow?: (path: string) => Stamp | undefined;
+  /**
+   * What a file looks like now; undefined if there is none. Behind a link that leads out of `within` nothing is looked at.
+   * Default: asks the system.
+   */
+  readonly stampNow?: (path: string, within?: Within) => Stamp | undefined;
   /**
    * Versions of what is kept elsewhere than in files, by names that are no paths. Each is there as a whole, or not at all. Asked
    * for each of them: the same map as long as nothing has changed.
@@ -57,12 +60,14 @@ export class Stamps {
   readonly #options: StampsOptions;
   readonly #stampNow: NonNullable<StampsOptions['stampNow']>;
   readonly #files = new Map<string, Known>();
+  /** Whose paths may lead where: null is anywhere. In the folder of registrations, and nowhere else, the rule is its folder. */
+  readonly #within = new Map<string, Within | null>();
   #folder: 'unknown' | 'listed' | 'not-listed' = 'unknown';
 
   constructor(options: StampsOptions) {
     this.#options = options;
     const { stampNow = systemStamp, stampOf } = options;
-    this.#stampNow = stampOf === undefined ? stampNow : (path) => stampOf(path) ?? stampNow(path);
+    this.#stampNow = stampOf === undefined ? stampNow : (path, within) => stampOf(path) ?? stampNow(path, within);
   }
 
   /**
@@ -79,6 +84,19 @@ export class Stamps {
     return `${known.accepted} ${known.again}`;
   }
 
+  /**
+   * A tenant's file may not lead out of the folder: what is elsewhere is not told by its times, nor by being there. Of a file
+   * that the platform refers to as well, the platform decides (null).
+   */
+  confine(path: string, within: Within | null): void {
+    if (this.#within.get(path) === null || this.#within.get(path) === within) return;
+    const known = this.#files.get(path);
+    const isSame = known !== undefined && known.accepted === (this.#stampOf(path)?.text ?? ABSENT);
+    this.#within.set(path, within);
+    // The same file, looked at otherwise, is no change of it.
+    if (isSame) known.accepted = this.#stampOf(path)?.text ?? ABSENT;
+  }
+
   watches(path: string): boolean {
     return this.#files.has(path);
   }
@@ -88,6 +106,7 @@ export class Stamps {
     for (const path of this.#files.keys()) {
       if (!paths.has(path) && !this.#isListed(path)) this.#files.delete(path);
     }
+    for (const path of this.#within.keys()) if (!this.#files.has(path)) this.#within.delete(path);
   }
 
   /** Names in the folder of registrations whose versions in force are files. */
@@ -160,9 +179,16 @@ export class Stamps {
   }
 
   #stampOf(path: string): Stamp | undefined {
-    if (!isElsewhere(path)) return this.#stampNow(path);
+    if (!isElsewhere(path)) return this.#stampNow(path, this.#withinOf(path) ?? undefined);
     const version = this.#options.elsewhere?.().get(path);
     return version === undefined ? undefined : { text: version, changedAtMs: Number.NEGATIVE_INFINITY };
+  }
+
+  #withinOf(path: string): Within | null | undefined {
+    const within = this.#within.get(path);
+    if (within !== undefined) return within;
+    const { registrationsFolder } = this.#options;
+    return dirname(path) === registrationsFolder ? { around: registrationsFolder, name: '' } : undefined;
   }
 
   /** It is found again without being watched. */
@@ -182,14 +208,21 @@ function isElsewhere(path: string): boolean {
   return /^[a-z]+:/.test(path);
 }
 
-function systemStamp(path: string): Stamp | undefined {
+function systemStamp(path: string, within?: Within): Stamp | undefined {
   try {
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats === undefined) return undefined;
+    // The link itself, where that is the last of the path: a link that is put right is a change.
+    const isOut = within !== undefined && leadsOut(path, within);
+    const stats = isOut ? ownStats(path, within) : statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) return isOut ? { text: 'leads out', changedAtMs: 0 } : undefined;
     const { ctimeMs, dev, ino, mtimeMs, size } = stats;
     return { text: [dev, ino, size, mtimeMs, ctimeMs].join(' '), changedAtMs: Math.max(mtimeMs, ctimeMs) };
   } catch {
     // It is there, and what is wrong with it is said by who reads it.
     return { text: 'unreadable', changedAtMs: 0 };
   }
+}
+
+/** Undefined: the folder that it is in is behind a link that leads out. */
+function ownStats(path: string, within: Within): Stats | undefined {
+  return leadsOut(dirname(path), within) ? undefined : lstatSync(path, { throwIfNoEntry: false });
 }

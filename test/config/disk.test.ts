@@ -105,7 +105,20 @@ describe('files on a disk', () => {
     [
       'a device',
       () => symlink('/dev/zero', join(folder, 'secrets/b/token')),
-      `${token}it is a device, pipe or socket. Name a regular file.`,
+      `${token}a link leads out of its folder. Put the file itself there.`,
+    ],
+    [
+      'a link to where nothing is',
+      () => symlink('/nowhere/at/all', join(folder, 'secrets/b/token')),
+      `${token}a link leads out of its folder. Put the file itself there.`,
+    ],
+    [
+      'behind a link to another’s folder, in which there is no such file',
+      async () => {
+        await symlink('../a', join(folder, 'secrets/b/more'));
+        await symlink('more/none', join(folder, 'secrets/b/token'));
+      },
+      `${token}a link leads out of its folder. Put the file itself there.`,
     ],
     ['a folder', () => mkdir(join(folder, 'secrets/b/token')), `${token}it is a folder. Name a file.`],
     [
