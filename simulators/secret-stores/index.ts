@@ -100,6 +100,10 @@ export class SecretStoresSimulator {
     if (isAddress(address)) this.#port = address.port;
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
   /** As the global one, but that every host is here. */
   readonly fetch = (
     url: string,
