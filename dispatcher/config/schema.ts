@@ -76,7 +76,9 @@ const runners = z.int().min(1).max(10_000, 'a runner group at GitHub holds at mo
 const launchesPerMinute = z.int().min(1).max(10_000);
 const reference = z.string().min(1).max(65_536);
 const secret = reference
-  .describe('A reference: ${env:NAME} or ${file:PATH}, in a registration also ${sealed:…}. Never the secret itself.')
+  .describe(
+    'A reference: ${env:NAME}, ${file:PATH}, or one to a secret store such as ${azure-key-vault:VAULT/SECRET}; in a registration also ${sealed:…}. Never the secret itself.',
+  )
   .meta({ examples: ['${file:secrets/NAME}'] });
 const endpointSecrets = z
   .array(secret)
