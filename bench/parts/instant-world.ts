@@ -72,7 +72,7 @@ export class InstantWorld {
     findRunner: async (_scope, name) => this.#shown(this.#byName.get(name)),
     listRunners: async () => [...this.#runners.values()].flatMap((runner) => this.#shown(runner) ?? []),
     readJob: async (_owner, _repository, jobId) => await this.#fact(jobId, 'read'),
-    readRun: async () => ({ completed: false, attempt: 1 }),
+    readRun: async () => ({ completed: false, attempt: 1, isFork: false }),
     seesRepository: async () => true,
     readVisibility: async () => 'private',
   };

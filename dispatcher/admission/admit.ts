@@ -9,6 +9,7 @@ import type { JobLabel } from '../labels/reading.ts';
 import { quote } from '../labels/values.ts';
 import type { JobClaims, Registration, TenantEntry } from '../model/registration.ts';
 import { type BackendFits, noBackend, selectBackends, whyUnfit } from './backend-choice.ts';
+import { judgeForkByPolicy } from './fork.ts';
 import { laneOf, withBucketPrefix } from './lane-of.ts';
 import { indexRegistrations, match } from './match.ts';
 import { judgeOrigin } from './origin.ts';
@@ -73,6 +74,9 @@ function admitTo(
 
   const origin = judgeOrigin(registration, job);
   if (origin.length > 0) return refused(registration, origin);
+
+  const fork = judgeForkByPolicy(registration, job);
+  if (fork !== undefined) return refused(registration, [fork]);
 
   const answer = applyPolicy(registration, overrides);
   if (!answer.granted) return refused(registration, answer.refusals);

@@ -3,10 +3,11 @@
  * repository its author can read the code, and need not be allowed to write it. Pure.
  */
 import type { Visibility } from '../jobs/facts.ts';
+import type { JobSubject } from '../jobs/lane.ts';
 import { quote } from '../labels/values.ts';
 import type { Registration } from '../model/registration.ts';
 import { cureOf, missingForks, placeOf } from './grants.ts';
-import { ask } from './refusal.ts';
+import { ask, type Refusal } from './refusal.ts';
 
 export interface ForkSubject {
   /** `owner/name` */
@@ -39,6 +40,32 @@ export function judgeFork(
     ? `the code of this job in ${repository} comes from a fork`
     : `it is not known yet whether ${isFork === true ? `${repository} is public` : `the code of this job in ${repository} comes from a fork`}`;
   return { isCertain, reason: `${what}, and ${why}`, cure };
+}
+
+/** By the policy alone; on shared backends the grant is asked where they are chosen. Undefined: nothing refuses it. */
+export function judgeForkByPolicy(registration: Registration, job: JobSubject): Refusal | undefined {
+  if (job.isFork === undefined) return undefined;
+  const repository = `${job.owner}/${job.repository}`;
+  const refusal = judgeFork(registration, null, {
+    ...{ repository, visibility: job.visibility },
+    isFork: job.isFork ?? undefined,
+  });
+  if (refusal === undefined) return undefined;
+  const { isCertain, reason, cure } = refusal;
+  return isCertain
+    ? { code: 'fork', field: 'policy.forks', reason, cure }
+    : { code: 'unknown-fork', field: 'policy.forks', reason, cure: `GitHub is asked for its run. ${cure}` };
+}
+
+/** Whether what becomes of a job of such a repository depends on where its code comes from. */
+export function dependsOnFork(
+  registration: Registration,
+  repository: string,
+  visibility: Visibility | undefined,
+): boolean {
+  const subject = { repository, visibility, isFork: undefined };
+  const places = [null, ...registration.backends.map(({ name }) => name)];
+  return places.some((backend) => judgeFork(registration, backend, subject) !== undefined);
 }
 
 interface Against {

@@ -16,6 +16,8 @@ export type RefusalCode =
   | 'unknown-visibility'
   | 'origin-not-allowed'
   | 'unknown-origin'
+  | 'fork'
+  | 'unknown-fork'
   | 'over-limit'
   | 'not-allowed'
   | 'not-granted'

@@ -3,7 +3,16 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { quote } from '../labels/values.ts';
 import type { Backend, Grant, Registration } from '../model/registration.ts';
-import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungranted, unlistedHook } from './grants.ts';
+import {
+  cureOf,
+  missingExposure,
+  missingForks,
+  missingPowers,
+  overLimits,
+  placeOf,
+  type Ungranted,
+  unlistedHook,
+} from './grants.ts';
 import { laneScope } from './lane-of.ts';
 import type { Refusal, RefusalCode } from './refusal.ts';
 
@@ -40,7 +49,13 @@ export function judgeGrant(
 
 function missingOnShared(grant: Grant, job: JobSubject, wish: ShapeWish): readonly Ungranted[] {
   const isDenial = job.isVisibilityUnproven === true && job.visibility !== 'public';
-  return [...missingExposure(grant, isDenial ? undefined : job.visibility), ...missingPowers(grant, wish)];
+  // Of a public repository its own power decides.
+  const mayBeFork = job.isFork !== undefined && job.isFork !== false && job.visibility !== 'public';
+  return [
+    ...missingExposure(grant, isDenial ? undefined : job.visibility),
+    ...missingForks(grant, mayBeFork),
+    ...missingPowers(grant, wish),
+  ];
 }
 
 function ungrantedRefusal(grant: Grant, what: Ungranted, code: RefusalCode, reason: string): Refusal {

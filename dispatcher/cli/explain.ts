@@ -31,6 +31,7 @@ interface ExplainOptions {
   readonly repo: { readonly owner: string; readonly repository: string };
   readonly host: string;
   readonly public?: boolean;
+  readonly fork?: boolean;
   readonly workflow?: string;
   readonly branch?: string;
   readonly event?: string;
@@ -52,6 +53,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     )
     .option('--host <host>', 'the GitHub host', 'github.com')
     .option('--public', 'the repository is public (default: private)')
+    .option('--fork', 'its code comes from a fork, as that of a pull request may (default: from the repository itself)')
     .option('--workflow <name>', 'the name of the workflow, where a policy depends on it')
     .option('--branch <name>', 'the branch of the commit, where a policy depends on it')
     .option('--event <name>', 'what starts the run, such as push, where a policy depends on it')
@@ -113,6 +115,7 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     branch: options.branch ?? null,
     event: options.event ?? null,
     actors: options.actor === undefined ? null : [options.actor],
+    isFork: options.fork === true,
     visibility: options.public === true ? 'public' : 'private',
   };
   // As `serve` would: a registration that is set aside gets nothing, and keeps its jobs from other registrations.

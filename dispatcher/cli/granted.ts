@@ -42,8 +42,7 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     dockerInDocker: wish.dockerInDocker ? 'powers.dockerInDocker' : undefined,
     publicRepositories:
       powers.publicRepositories && job.visibility === 'public' ? 'powers.publicRepositories' : undefined,
-    // Known in the runner alone.
-    forks: undefined,
+    forks: powers.forks === true && job.isFork === true && job.visibility !== 'public' ? 'powers.forks' : undefined,
     maxDiskGiB: wish.diskGiB === undefined ? undefined : 'limits.maxDiskGiB',
     maxTimeLimitMs: wish.timeLimitMs === undefined ? undefined : 'limits.maxTimeout',
     // They restrict a tenant, and grant it nothing.

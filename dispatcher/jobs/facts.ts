@@ -103,6 +103,13 @@ export interface RunOrigin {
   readonly triggeringActor: string;
 }
 
+/** What GitHub's answer about a run says, as far as it says it. */
+export interface RunWord {
+  readonly origin?: RunOrigin | undefined;
+  /** Whether its code comes from another repository. */
+  readonly isFork?: boolean | undefined;
+}
+
 /** The visibility of a repository, as GitHub calls it. */
 export type Visibility = 'public' | 'private' | 'internal';
 

@@ -50,6 +50,11 @@ export interface JobSubject {
   readonly event?: string | null;
   /** Logins: who started the run, and who started this attempt. */
   readonly actors?: readonly string[] | null;
+  /**
+   * Whether its code comes from another repository: only GitHub, asked for the run, tells. Null: it has not said. Absent:
+   * nothing depends on it, as for containers that wait for jobs.
+   */
+  readonly isFork?: boolean | null;
   readonly visibility: Visibility | undefined;
   /**
    * Only the webhook of a tenant tells of the visibility: good enough for the policy, which is the tenant's own, and not for

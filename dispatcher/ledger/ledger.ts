@@ -8,7 +8,7 @@
  */
 
 import type { Failure } from '../failures/failure.ts';
-import type { Delivery, FactSource, JobFact, JobIdentity, JobStatus, RunOrigin, Visibility } from '../jobs/facts.ts';
+import type { Delivery, FactSource, JobFact, JobIdentity, JobStatus, RunWord, Visibility } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 
 /**
@@ -42,6 +42,8 @@ export interface JobRow {
   readonly runActor: string | null;
   /** Who started this attempt of it. */
   readonly runTriggeringActor: string | null;
+  /** Whether its code is of the repository itself, likewise. */
+  readonly runHead: 'own' | 'fork' | null;
   readonly headSha: string;
   readonly htmlUrl: string | null;
   readonly labels: readonly string[];
@@ -444,7 +446,7 @@ export interface JobLedger {
    * GitHub's own word on an attempt of a run: its uncompleted jobs of that attempt, or an earlier one, are settled again
    * with it. Undefined, where GitHub does not say: they are settled again without.
    */
-  tellRun(run: RunPlace, origin: RunOrigin | undefined): Promise<number>;
+  tellRun(run: RunPlace, word: RunWord | undefined): Promise<number>;
   /** Likewise the registration's uncompleted jobs that are refused with this code. */
   unsettleRefused(registration: string, reasonCode: string): Promise<number>;
   /**

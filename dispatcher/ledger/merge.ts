@@ -250,6 +250,7 @@ function firstRow(fact: JobFact, areStrangers: AreStrangers): JobRow {
     runEvent: null,
     runActor: null,
     runTriggeringActor: null,
+    runHead: null,
     headSha: fact.headSha,
     htmlUrl: fact.htmlUrl,
     labels: fact.labels,

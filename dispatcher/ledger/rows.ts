@@ -155,6 +155,7 @@ const jobSchema = z.object({
   runEvent: text.nullable(),
   runActor: text.nullable(),
   runTriggeringActor: text.nullable(),
+  runHead: z.enum(['own', 'fork']).nullable(),
   headSha: text,
   htmlUrl: text.nullable(),
   labels: json(z.array(text)),

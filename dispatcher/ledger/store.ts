@@ -65,7 +65,7 @@ export function ledgerOn(store: Store): Ledger {
     jobsOfRun: (run, unreadable) => store.read((context) => jobs.jobsOfRun(context, run, unreadable)),
     jobsWithId: (jobId, unreadable) => store.read((context) => jobs.jobsWithId(context, jobId, unreadable)),
     jobs: (filter, unreadable) => store.read((context) => jobs.jobs(context, filter, unreadable)),
-    tellRun: (run, origin) => store.write((context) => settlement.tellRun(context, run, origin)),
+    tellRun: (run, word) => store.write((context) => settlement.tellRun(context, run, word)),
     tellVisibility: (repository, visibility) =>
       store.write((context) => settlement.tellVisibility(context, repository, visibility)),
     unsettleRefused: (registration, reasonCode) =>

@@ -16,7 +16,7 @@ import { SharedMemory } from './shared-memory.ts';
 /** How long GitHub's answer holds for further jobs. */
 const FRESH_MS = 60 * MINUTE;
 /** Of one tenant. */
-const READS_A_MINUTE = 60;
+const READS: Reads = { most: 60, spanMs: MINUTE };
 /** What waits of one tenant, and what is remembered. */
 const MAX_SUBJECTS = 10_000;
 const PAUSE_FIRST_MS = MINUTE;
@@ -30,11 +30,18 @@ export interface Subject {
   readonly repository: string;
 }
 
+export interface Reads {
+  readonly most: number;
+  readonly spanMs: number;
+}
+
 export interface Question<S extends Subject, Answer> {
   /** In the log, where GitHub cannot answer: `visibility-not-read`. */
   readonly notRead: string;
   /** Likewise where it answers 404, or does not say; at debug level. */
   readonly notFound: string;
+  /** How many one tenant may have. Default: 60 a minute. */
+  readonly reads?: Reads;
   /** Of a subject, besides its repository: which run, for example. */
   readonly key?: (subject: S) => string;
   /** Undefined: GitHub does not know it, or does not say. Rejects with GithubError. */
@@ -118,9 +125,10 @@ export class GithubQuestions<S extends Subject, Answer> {
 
   /** False: too many wait already. */
   #take(name: string, key: string, request: { readonly wanted: S; readonly atMs: number }): boolean {
+    const { most, spanMs } = this.#question.reads ?? READS;
     const line = this.#lines.get(name) ?? {
       waiting: new Map(),
-      reads: new RateWindow(MINUTE, READS_A_MINUTE),
+      reads: new RateWindow(spanMs, most),
       working: false,
     };
     if (line.waiting.size >= MAX_SUBJECTS && !line.waiting.has(key)) return false;

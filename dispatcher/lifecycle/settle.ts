@@ -2,6 +2,7 @@
 
 import { eventLoopTurn } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
+import { dependsOnFork } from '../admission/fork.ts';
 import { dependsOnRun } from '../admission/origin.ts';
 import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failures/failure.ts';
@@ -359,7 +360,7 @@ function settle(settler: Settler, job: JobRow, registration: string | null): Job
   if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
   const admission = admit(subjectOf(job));
   // A new job waits for GitHub's answer; one that was decided on must not keep what its tenant may have lost.
-  const awaits = open && (awaitsVisibility(settler, job, admission) || awaitsOrigin(settler, job, admission));
+  const awaits = open && (awaitsVisibility(settler, job, admission) || awaitsRun(settler, job, admission));
   if (awaits && job.admission === 'pending') return settled;
   const served = tooOld(job, absent(settler, registration, admission) ?? decision(admission, backends), context.now());
   const fresh = observedInstead(settler, job, served);
@@ -393,12 +394,18 @@ function awaitsVisibility({ tenants, visibilities }: Settler, job: JobRow, admis
   return visibilities.ask(job, registration) === 'asked';
 }
 
-/** Likewise for what started its run, and who. */
-function awaitsOrigin({ tenants, runOrigins }: Settler, job: JobRow, admission: Admission): boolean {
-  if (job.runEvent !== null || admission.outcome !== 'refused' || admission.code !== 'unknown-origin') return false;
-  const registration = tenants.get(admission.registration)?.registration;
-  if (registration === undefined || !dependsOnRun(registration)) return false;
-  return runOrigins.ask(job, registration) === 'asked';
+/** Likewise for what started its run, who, and whether its code comes from a fork. */
+function awaitsRun({ tenants, runOrigins }: Settler, job: JobRow, admission: Admission): boolean {
+  const taker = takerOf(admission);
+  const registration = taker === undefined ? undefined : tenants.get(taker)?.registration;
+  if (registration === undefined) return false;
+  const isOriginUnknown = admission.outcome === 'refused' && admission.code === 'unknown-origin';
+  const origin = isOriginUnknown && job.runEvent === null && dependsOnRun(registration);
+  // A workflow or branch that is not known yet: the run does not tell, and the next delivery does.
+  if (isOriginUnknown && !origin) return false;
+  const repository = `${job.owner}/${job.repository}`;
+  const fork = job.runHead === null && dependsOnFork(registration, repository, job.visibility ?? undefined);
+  return (origin || fork) && runOrigins.ask(job, registration, { origin, fork }) === 'asked';
 }
 
 /** The registration that takes the job, or would if it were known to be private. */
@@ -409,6 +416,8 @@ function takerOf(admission: Admission): string | undefined {
     case 'refused':
       return admission.code === 'not-granted' ||
         admission.code === 'unknown-visibility' ||
+        admission.code === 'unknown-origin' ||
+        admission.code === 'unknown-fork' ||
         admission.code === 'no-backend'
         ? admission.registration
         : undefined;

@@ -10,6 +10,7 @@ export function subjectOf(job: JobRow): JobSubject {
     branch: job.headBranch,
     event: job.runEvent,
     actors: actorsOf(job),
+    isFork: job.runHead === null ? null : job.runHead === 'fork',
     visibility: visibility ?? undefined,
     isVisibilityUnproven: !visibilityProven,
   };

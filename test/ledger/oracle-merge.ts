@@ -180,6 +180,7 @@ function firstRow(fact: JobFact, runner: Runner): JobRow {
     runEvent: null,
     runActor: null,
     runTriggeringActor: null,
+    runHead: null,
     share: toldBy ?? `${fact.host}/${fact.owner}`.toLowerCase(),
     disputed: false,
     verifiedAtMs: source === 'read' ? observedAtMs : null,

@@ -183,7 +183,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       async readRun(owner, repository, runId) {
         const run = runs.get(runId);
         if (run !== undefined) calls.push(`run ${owner}/${repository} ${runId} by ${name}`);
-        return run ?? { completed: false, attempt: 1 };
+        return { isFork: false, ...(run ?? { completed: false, attempt: 1 }) };
       },
       seesRepository: async () => true,
       async readVisibility(owner, repository) {

@@ -111,7 +111,11 @@ export async function openDemandFixture(
       const job = script.unseenJobs.has(jobId) ? undefined : jobs.get(jobId);
       return job && { ...job, source: 'read', observedAtMs: clock.now() };
     },
-    readRun: async (_owner, _repository, runId) => ({ completed: script.completedRuns.has(runId), attempt: 1 }),
+    readRun: async (_owner, _repository, runId) => ({
+      completed: script.completedRuns.has(runId),
+      attempt: 1,
+      isFork: false,
+    }),
     seesRepository: async () => script.seesRepository,
     readVisibility: async () => 'private',
   });

@@ -69,7 +69,7 @@ function quietGithub(jobs: ReadonlyMap<number, JobFact>, now: () => number): Git
       const job = jobs.get(jobId);
       return job === undefined ? undefined : { ...job, source: 'read', observedAtMs: now() };
     },
-    readRun: async () => ({ completed: false, attempt: 1 }),
+    readRun: async () => ({ completed: false, attempt: 1, isFork: false }),
     seesRepository: async () => true,
     readVisibility: async () => 'private',
   };

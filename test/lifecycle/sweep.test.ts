@@ -39,7 +39,7 @@ describe('a sweep', () => {
       findRunner: async (_scope, name) => runners.find((runner) => runner.name === name),
       listRunners: async () => runners,
       readJob: async () => undefined,
-      readRun: async () => ({ completed: false, attempt: 1 }),
+      readRun: async () => ({ completed: false, attempt: 1, isFork: false }),
       seesRepository: async () => true,
       readVisibility: async () => 'private',
     };

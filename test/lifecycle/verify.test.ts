@@ -110,7 +110,7 @@ describe('the reading of single jobs', () => {
             reads.push(`${jobId} for ${purpose}`);
             return read(jobId);
           },
-          readRun: async () => ({ completed: false, attempt: 1 }),
+          readRun: async () => ({ completed: false, attempt: 1, isFork: false }),
           seesRepository: async () => seesRepository,
         },
       });

@@ -143,6 +143,10 @@ export const permissive: EngineFactory = (options) =>
     },
   });
 
+/** Takes every run for one of the repository itself. */
+export const forkBlind: EngineFactory = (options) =>
+  createEngine({ ...options, admit: (job) => options.admit({ ...job, isFork: false }) });
+
 /** Knows no limits. */
 export const greedy: EngineFactory = (options) => {
   const generous = (registration: Registration): Registration => ({

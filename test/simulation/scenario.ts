@@ -82,6 +82,8 @@ export interface ScenarioOverrides {
   readonly losesPower?: boolean;
   /** The first tenant only observes, and other runners take all of its jobs. */
   readonly observes?: boolean;
+  /** Each tenant has runs whose code comes from a fork. */
+  readonly forks?: boolean;
 }
 
 export function drawScenario(seed: number, streams: Streams, overrides: ScenarioOverrides = {}): Scenario {
@@ -101,7 +103,9 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
   const faultless = overrides.calm === true || seed % 10 === 0;
   const tenants = Array.from({ length: tenantCount }, (_, index) =>
     drawTenant(index, Math.max(1, Math.floor(jobCount / tenantCount)), spanMs, faultless, streams),
-  ).map((tenant, index) => (overrides.observes === true && index === 0 ? observing(tenant) : tenant));
+  )
+    .map((tenant, index) => (overrides.observes === true && index === 0 ? observing(tenant) : tenant))
+    .map((tenant, index) => (overrides.forks === true ? withForks(tenant, index, spanMs, streams) : tenant));
   const troubles = streams('scenario troubles');
   const blindness = Array.from({ length: troubles.pick([0, 0, 1, 3]) }, (): Span => {
     const fromMs = START_MS + troubles.between(0, spanMs);
@@ -241,6 +245,23 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     foreignRunnerScope:
       where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
   };
+}
+
+function withForks(tenant: TenantPlan, index: number, spanMs: number, streams: Streams): TenantPlan {
+  const luck = streams(`scenario forks ${index}`);
+  const [pattern] = tenant.jobs;
+  if (pattern === undefined) return tenant;
+  const forks = Array.from({ length: luck.whole(2, 5) }, (_, fork): JobPlan => {
+    const id = 40_000 + index * 1_000 + fork;
+    return {
+      ...{ id, runId: id, owner: pattern.owner, repository: pattern.repository },
+      labels: [...tenant.registration.labels, `sid-fork-${id}`],
+      ...{ expectation: 'refused', isFork: true, afterMs: luck.between(0, spanMs), needs: undefined },
+      ...{ gateMs: undefined, durationMs: luck.magnitude(2_000, 60_000), patienceMs: undefined },
+      ...{ timeLimitMs: undefined, hosted: false, parallel: undefined },
+    };
+  });
+  return { ...tenant, jobs: [...tenant.jobs, ...forks] };
 }
 
 function observing({ jobs, registration, ...tenant }: TenantPlan): TenantPlan {

@@ -109,6 +109,16 @@ describe('a faulty world', function () {
     expect(observed).to.be.greaterThan(50);
   });
 
+  it('in which runs come from forks, launches nothing for them, and serves the others', async () => {
+    let forks = 0;
+    for (let seed = 501; seed <= 506; seed += 1) {
+      const outcome = await runSeed(seed, { forks: true });
+      forks += outcome.scenario.tenants.flatMap(({ jobs }) => jobs.filter(({ isFork }) => isFork === true)).length;
+      expectPeace(outcome, `npm run sim -- --seed ${seed} --forks --trace`);
+    }
+    expect(forks).to.be.greaterThan(15);
+  });
+
   it('survives losses of power, with what had not reached the disk', async () => {
     let losses = 0;
     for (let seed = 301; seed <= 306; seed += 1) {
@@ -154,6 +164,7 @@ describe('the world notices', function () {
     readonly calm?: true;
     readonly areStrangers?: AreStrangers;
     readonly observes?: true;
+    readonly forks?: true;
     /** The first of 24 seeds; default 1. */
     readonly from?: number;
   }
@@ -195,6 +206,13 @@ describe('the world notices', function () {
       what: 'a refused job gets a runner',
       engine: broken.permissive,
       rule: 'a job that is refused or not ours gets no runner',
+    },
+    {
+      what: 'the job of a fork gets a runner',
+      engine: broken.forkBlind,
+      rule: 'a job that is refused or not ours gets no runner',
+      calm: true,
+      forks: true,
     },
     {
       what: 'more containers are made than needed',
@@ -297,7 +315,7 @@ describe('the world notices', function () {
     },
     { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
   ];
-  for (const { areStrangers, calm, engine, from = 1, observes, rates, rule, what } of cases) {
+  for (const { areStrangers, calm, engine, forks, from = 1, observes, rates, rule, what } of cases) {
     it(`when ${what}`, async () => {
       const found = new Set<Rule>();
       for (let seed = from; seed < from + 24 && !found.has(rule); seed += 1) {
@@ -308,6 +326,7 @@ describe('the world notices', function () {
           ...(calm === undefined ? {} : { calm }),
           ...(areStrangers === undefined ? {} : { areStrangers }),
           ...(observes === undefined ? {} : { observes }),
+          ...(forks === undefined ? {} : { forks }),
         });
         for (const violation of outcome.violations) found.add(violation.rule);
       }

@@ -591,6 +591,12 @@ const twentyFifth: Migration = {
     ),
 };
 
+const twentySixth: Migration = {
+  version: 26,
+  name: 'whether the code of a run is of its repository',
+  statements: ({ schema }) => [schema.alterTable('jobs').addColumn('runHead', 'text').compile()],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -614,6 +620,7 @@ export const migrations: readonly Migration[] = [
   twentyThird,
   twentyFourth,
   twentyFifth,
+  twentySixth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -1,6 +1,6 @@
 /** Jobs: what facts write, what settling changes, and what is asked for. */
 import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely';
-import type { RunOrigin, Visibility } from '../../jobs/facts.ts';
+import type { RunWord, Visibility } from '../../jobs/facts.ts';
 import type { JobFilter } from '../ledger.ts';
 import { jobColumnNames } from '../rows.ts';
 import type { JobsTable, Tables } from '../tables.ts';
@@ -57,6 +57,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         runEvent: ref('excluded.runEvent'),
         runActor: ref('excluded.runActor'),
         runTriggeringActor: ref('excluded.runTriggeringActor'),
+        runHead: ref('excluded.runHead'),
         htmlUrl: ref('excluded.htmlUrl'),
         status: ref('excluded.status'),
         conclusion: ref('excluded.conclusion'),
@@ -288,7 +289,7 @@ export function tellRun(
   builder: Builder,
   keys: { readonly from: string; readonly to: string },
   { runId, attempt }: { readonly runId: number; readonly attempt: number },
-  origin: RunOrigin | undefined,
+  { origin, isFork }: RunWord,
   nowMs: number,
 ): Query {
   return builder
@@ -297,6 +298,7 @@ export function tellRun(
       ...(origin === undefined
         ? {}
         : { runEvent: origin.event, runActor: origin.actor, runTriggeringActor: origin.triggeringActor }),
+      ...(isFork === undefined ? {} : { runHead: isFork ? ('fork' as const) : ('own' as const) }),
       unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
       version: eb('version', '+', 1),
     }))
@@ -304,7 +306,7 @@ export function tellRun(
     .where('key', '<', keys.to)
     .where('runId', '=', runId)
     .where('runAttempt', '<=', attempt)
-    .where('runEvent', 'is', null)
+    .where(({ eb, or }) => or([eb('runEvent', 'is', null), eb('runHead', 'is', null)]))
     .where(withoutIndex('status'), '<>', completed)
     .compile();
 }

@@ -1,5 +1,5 @@
 /** Which jobs are to be decided on, and what was decided. */
-import type { JobIdentity, RunOrigin, Visibility } from '../../jobs/facts.ts';
+import type { JobIdentity, RunWord, Visibility } from '../../jobs/facts.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
 import type { JobPlace, JobRow, JobSettlement, OnUnreadable, RunPlace } from '../ledger.ts';
 import { NOT_HELD } from '../merge.ts';
@@ -116,8 +116,8 @@ export function* tellVisibility(
   return (yield jobQueries.tellVisibility(context.builder, keys, visibility, context.nowMs)).changed;
 }
 
-export function* tellRun(context: Context, run: RunPlace, origin: RunOrigin | undefined): Step<number> {
-  return (yield jobQueries.tellRun(context.builder, keysAt(run), run, origin, context.nowMs)).changed;
+export function* tellRun(context: Context, run: RunPlace, word: RunWord | undefined): Step<number> {
+  return (yield jobQueries.tellRun(context.builder, keysAt(run), run, word ?? {}, context.nowMs)).changed;
 }
 
 export function* unsettleRefused(context: Context, registration: string, reasonCode: string): Step<number> {

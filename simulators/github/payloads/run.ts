@@ -7,6 +7,18 @@ function author(run: Run) {
   return { name: run.actor.login, email: `${run.actor.login}@users.noreply.github.com` };
 }
 
+/** A fork is known by its name alone: its id is made of that of the repository. */
+const FORK_IDS = 1_000_000_000;
+
+function headRepository(run: Run, urls: Urls) {
+  const { headRepository, repository } = run;
+  const own = liteRepository(repository, urls);
+  if (headRepository === own.full_name) return own;
+  const [login = '', name = ''] = headRepository.split('/');
+  const owner = { ...own.owner, login };
+  return { ...own, id: FORK_IDS + repository.id, name, full_name: headRepository, owner, fork: true };
+}
+
 /** `workflow-run`, in a webhook and in the API. */
 export function runPayload(run: Run, urls: Urls) {
   const repository = `${urls.api}/repos/${fullName(run.repository)}`;
@@ -53,7 +65,7 @@ export function runPayload(run: Run, urls: Urls) {
       committer: author(run),
     },
     repository: liteRepository(run.repository, urls),
-    head_repository: liteRepository(run.repository, urls),
+    head_repository: headRepository(run, urls),
   };
 }
 

@@ -156,7 +156,7 @@ export class GithubWorld {
     const completed = plans.every(
       ({ expectation, id }) => expectation === 'ended' || this.jobs.get(id)?.status === 'completed',
     );
-    return { completed, attempt: 1 };
+    return { completed, attempt: 1, isFork: plans.some(({ isFork }) => isFork === true) };
   }
 
   /** What a poll of these owners' repositories shows: the jobs, completed ones too, of runs that have not completed. */

@@ -31,6 +31,8 @@ export interface JobPlan {
   readonly hosted: boolean;
   /** So many jobs of its run run side by side: `max-parallel`. */
   readonly parallel: number | undefined;
+  /** The code of its run comes from a fork, which the policy refuses: only a read of the run tells. */
+  readonly isFork?: true;
 }
 
 export interface WorldJob {
