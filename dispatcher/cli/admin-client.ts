@@ -67,7 +67,8 @@ export async function answering<Answer>(
 
 export { AdminClientError } from './admin-client-error.ts';
 
-export type Query = Readonly<Record<string, string | undefined>>;
+/** A list: the parameter once for each of its values. */
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export class AdminClient {
   readonly #base: URL;
@@ -120,7 +121,9 @@ export class AdminClient {
       `${this.#base.pathname.replace(/\/$/, '')}/api/${path.map(encodeURIComponent).join('/')}`,
       this.#base,
     );
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
+    for (const [name, given] of Object.entries(query)) {
+      for (const value of typeof given === 'string' ? [given] : (given ?? [])) url.searchParams.append(name, value);
+    }
     try {
       const { response, body } = await withDeadline(
         this.#clock,

@@ -1,45 +1,38 @@
-/** `shr explain`: what a job with these labels in this repository would get, or why not. Reads only the files. */
+/**
+ * `shr explain`: what a job with these labels in this repository would get, or why not. By the files, or by a dispatcher that
+ * runs, where one is named.
+ */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
-import type { ShapeWish } from '../../providers/provider.ts';
-import { coresInWords } from '../../providers/shape-words.ts';
 import { createAdmit } from '../admission/admit.ts';
 import type { BackendFit } from '../admission/backend-choice.ts';
+import { type GrantedBy, grantedBy } from '../admission/granted.ts';
 import { presetsUsed, type UsedPreset } from '../admission/presets.ts';
 import { whyWithheld } from '../admission/tenant-grant.ts';
+import { shapeInWords } from '../admission/wish-words.ts';
 import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration } from '../config/load.ts';
 import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
-import { formatDuration } from '../labels/duration.ts';
 import { readLabels } from '../labels/grammar.ts';
 import { collectOverrides } from '../labels/overrides.ts';
 import { foldLabel } from '../labels/values.ts';
 import type { Registration } from '../model/registration.ts';
 import { configurationFiles, exportedPlatform } from './configuration-files.ts';
+import { explainRunning, type JobOptions, type RunningOptions } from './explain-running.ts';
 import { loadFits } from './fits.ts';
-import { type GrantedBy, grantedBy } from './granted.ts';
 import { printFields, printJson, printTable } from './output.ts';
 import { shownPath } from './shown-path.ts';
 import { type CommandModule, collect, type Terminal } from './terminal.ts';
 import { unclaimedCure } from './unclaimed.ts';
 
-interface ExplainOptions {
+interface ExplainOptions extends JobOptions, RunningOptions {
   readonly labels?: readonly string[];
   readonly label?: readonly string[];
-  readonly repo: { readonly owner: string; readonly repository: string };
-  readonly host: string;
-  readonly public?: boolean;
-  readonly fork?: boolean;
-  readonly workflow?: string;
-  readonly branch?: string;
-  readonly event?: string;
-  readonly actor?: string;
   readonly folder: string;
   readonly config?: string;
   readonly platform?: string;
-  readonly json?: boolean;
 }
 
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
@@ -65,6 +58,9 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
         'config',
       ),
     )
+    .addOption(running('--url <url>', 'ask the dispatcher at this admin listener, in place of files'))
+    .addOption(running('--token-file <path>', 'likewise, with the token in this file'))
+    .addOption(running('--profile <name>', 'ask a dispatcher that `shr login` keeps, in place of files'))
     .option('--json', 'print { outcome, … }');
   return command.action(async (options: ExplainOptions) => {
     const labels = [...(options.labels ?? []), ...(options.label ?? [])];
@@ -72,9 +68,16 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     if (options.labels === undefined && options.label === undefined) {
       command.error("error: name the job's labels with --labels or --label");
     }
-    await explain(labels, options, terminal);
+    const isRunning = [options.url, options.tokenFile, options.profile].some((flag) => flag !== undefined);
+    if (isRunning) await explainRunning(labels, options, terminal);
+    else await explain(labels, options, terminal);
   });
 };
+
+/** Files say nothing of what a running dispatcher has in force. */
+function running(flags: string, description: string): Option {
+  return new Option(flags, description).conflicts(['config', 'platform', 'folder']);
+}
 
 function parseRepository(text: string): { readonly owner: string; readonly repository: string } {
   const [owner, repository, ...more] = text.split('/');
@@ -286,25 +289,4 @@ function presetsInWords(presets: readonly UsedPreset[]): string | undefined {
 
 function rowOf(name: string, value: string | undefined): readonly (readonly [string, string])[] {
   return value === undefined ? [] : [[name, value]];
-}
-
-function shapeInWords(wish: ShapeWish): string {
-  const parts: Readonly<Record<keyof ShapeWish, string | undefined>> = {
-    cpu: wish.cpu === undefined ? undefined : coresInWords(wish.cpu),
-    memoryGiB: wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
-    architecture: wish.architecture,
-    image: `image ${wish.image}`,
-    diskGiB: wish.diskGiB === undefined ? undefined : `disk ${wish.diskGiB} GiB`,
-    bucket: wish.bucket === undefined ? undefined : `bucket ${wish.bucket} under ${wish.bucketPrefix ?? ''}`,
-    bucketPrefix: undefined,
-    subnet: wish.subnet === undefined ? undefined : `subnet ${wish.subnet}`,
-    securityGroup: wish.securityGroup === undefined ? undefined : `security group ${wish.securityGroup}`,
-    region: wish.region === undefined ? undefined : `region ${wish.region}`,
-    spot: wish.spot ? 'spot' : undefined,
-    dockerInDocker: wish.dockerInDocker ? 'Docker in Docker' : undefined,
-    timeLimitMs: wish.timeLimitMs === undefined ? undefined : `time limit ${formatDuration(wish.timeLimitMs)}`,
-  };
-  return Object.values(parts)
-    .filter((part) => part !== undefined)
-    .join(', ');
 }

@@ -95,7 +95,14 @@ export const explainQuery = z.strictObject({
         .filter((label) => label !== ''),
     )
     .pipe(z.array(word).max(100)),
+  /** Each as it is, commas included; beside `labels`. */
+  label: z.union([word.transform((label) => [label]), z.array(word).max(100)]).default([]),
   visibility: z.enum(['public', 'private', 'internal']).optional(),
+  /** Its code comes from a fork. */
+  fork: flag.default(false),
+  /** What starts the run, and who: likewise. */
+  event: word.optional(),
+  actor: word.optional(),
   /** The name of the workflow, and the branch of the commit: where a policy depends on them. */
   workflow: word.optional(),
   branch: word.optional(),

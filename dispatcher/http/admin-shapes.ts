@@ -498,6 +498,15 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
     runnerGroup: z.string(),
     backends: z.array(z.string()),
     wish: z.record(z.string(), z.unknown()),
+    /** Its registration only observes: none is launched. */
+    observes: z.boolean().default(false),
+    /** The wish in words. A dispatcher of an earlier version answers without it, as without the next. */
+    shape: z.string().default(''),
+    /** The lines of dispatcher.yaml that let its tenant have it; null: it needs none. */
+    granted: z
+      .object({ tenant: z.string(), lines: z.array(z.object({ field: z.string(), place: z.string() })) })
+      .nullable()
+      .default(null),
   }),
   z.object({
     outcome: z.literal('refused'),
@@ -505,6 +514,10 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
     code: z.string(),
     reason: z.string(),
     cure: z.string(),
+    /** The field of the registration that decided, such as `policy.maxCpu`; null: none alone. */
+    field: z.string().nullable().default(null),
+    /** The line of dispatcher.yaml that decided, where the tenant's grant did. */
+    place: z.string().nullable().default(null),
   }),
   z.object({ outcome: z.literal('not-ours'), reason: z.string() }),
 ]);

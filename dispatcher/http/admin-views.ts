@@ -1,5 +1,7 @@
 /** Converts rows and configuration to the responses of the admin API. Has no access to secrets. */
 
+import type { GrantedBy } from '../admission/granted.ts';
+import { shapeInWords } from '../admission/wish-words.ts';
 import { type AddressStatus, addressInWords, isAmiss } from '../callbacks/own-address.ts';
 import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
 import type { Failure } from '../failures/failure.ts';
@@ -295,7 +297,10 @@ export function timelineView(entry: TimelineEntry): TimelineView {
   };
 }
 
-export function explanation(admission: Admission): Explanation {
+export function explanation(
+  admission: Admission,
+  { granted, observes = false }: { readonly granted?: GrantedBy | undefined; readonly observes?: boolean } = {},
+): Explanation {
   switch (admission.outcome) {
     case 'lane': {
       const { lane } = admission;
@@ -307,11 +312,14 @@ export function explanation(admission: Admission): Explanation {
         runnerGroup: lane.runnerGroup,
         backends: [...lane.backends],
         wish: { ...lane.wish },
+        observes,
+        shape: shapeInWords(lane.wish),
+        granted: granted === undefined ? null : { tenant: granted.tenant, lines: [...granted.lines] },
       };
     }
     case 'refused': {
-      const { outcome, registration, code, reason, cure } = admission;
-      return { outcome, registration, code, reason, cure };
+      const { outcome, registration, code, reason, cure, field = null, place = null } = admission;
+      return { outcome, registration, code, reason, cure, field, place };
     }
     case 'not-ours':
       return { outcome: 'not-ours', reason: admission.reason };

@@ -1,5 +1,6 @@
 /** Jobs, the runs they belong to, and what admission would decide about one. */
 
+import { grantedBy } from '../admission/granted.ts';
 import { jobKey } from '../jobs/facts.ts';
 import type { Admission } from '../jobs/lane.ts';
 import type { JobRow, UnreadableRow } from '../ledger/ledger.ts';
@@ -163,7 +164,7 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
       params: noQuery,
       query: explainQuery,
       answer: explanationSchema,
-      handle({ sight, query: { repository, workflow = null, branch = null, ...job } }) {
+      handle({ sight, query: { repository, workflow = null, branch = null, event = null, actor, ...query } }) {
         if (sources.admit === undefined) {
           throw new AdminProblem(
             404,
@@ -171,9 +172,18 @@ export function jobEndpoints(sources: AdminSources): readonly Endpoint[] {
             'Run `shr explain` in the folder of dispatcher.yaml.',
           );
         }
-        const { host, labels, visibility } = job;
-        const admission = sources.admit({ host, ...repository, labels, visibility, workflow, branch });
-        return { body: explanation(toldAdmission(admission, sight)) };
+        const { host, visibility, fork: isFork } = query;
+        const labels = [...query.labels, ...query.label];
+        const actors = actor === undefined ? null : [actor];
+        const job = { host, ...repository, labels, visibility, workflow, branch, event, actors, isFork };
+        const admission = toldAdmission(sources.admit(job), sight);
+        if (admission.outcome !== 'lane') return { body: explanation(admission) };
+        const { lane } = admission;
+        const observes = sources
+          .registrations()
+          .some(({ name, observe }) => name === lane.registration && observe === true);
+        const granted = grantedBy(lane, job, sources.registrations(), sources.tenants?.());
+        return { body: explanation(admission, { granted, observes }) };
       },
     }),
   ];

@@ -425,6 +425,34 @@ describe('admin API', () => {
       await narrowed.close();
     });
 
+    it('answers by the event, the actor and the fork, and names the field that decided', async () => {
+      const open = registration('acme');
+      const narrow = { ...open, policy: { ...open.policy, events: ['push'], actors: ['octocat'] } };
+      const narrowed = await openFixture({ registrations: () => [narrow], admit: createAdmit([narrow]) });
+      const ask = async (more: string) => {
+        const path = `/api/explain?repository=acme/web&labels=acme-runner&visibility=private${more}`;
+        return explanationSchema.parse(await (await narrowed.ask(path)).json());
+      };
+      expect(await ask('&event=push&actor=octocat')).to.include({ outcome: 'lane', observes: false, granted: null });
+      expect(await ask('&event=push&actor=mallory')).to.include({ outcome: 'refused', field: 'policy.actors' });
+      expect(await ask('&event=push&actor=octocat&fork=true')).to.include({
+        ...{ outcome: 'refused', code: 'fork', field: 'policy.forks', place: null },
+      });
+      await narrowed.close();
+    });
+
+    it('takes labels with commas, one by one', async () => {
+      const open = registration('acme', { labels: ['serverless-hosted-runner'] });
+      const other = await openFixture({ registrations: () => [open], admit: createAdmit([open]) });
+      const one = await (
+        await other.ask('/api/explain?repository=acme/web&visibility=private&labels=&label=shr=7,cpu=64')
+      ).json();
+      expect(one).to.include({ outcome: 'refused', field: 'policy.maxCpu' });
+      const two = await other.ask('/api/explain?repository=acme/web&visibility=private&labels=&label=a,b&label=c');
+      expect(await two.json()).to.include({ outcome: 'not-ours' });
+      await other.close();
+    });
+
     it('wants a repository and labels', async () => {
       for (const query of ['', 'repository=acme&labels=a', 'repository=acme/web', 'repository=acme&labels=']) {
         expect((await fixture.ask(`/api/explain?${query}`)).status, query).to.equal(400);

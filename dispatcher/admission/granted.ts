@@ -1,8 +1,9 @@
-/** Which lines of dispatcher.yaml let a tenant's job have its runner, for `shr explain`. */
-import { type GrantField, placeOf } from '../admission/grants.ts';
-import { Territory } from '../admission/territory.ts';
+/** Which lines of dispatcher.yaml let a tenant's job have its runner, for explanations. Pure. */
+
 import type { JobSubject, LaneSpec } from '../jobs/lane.ts';
 import type { Grant, Limits, Powers, Registration, TenantEntry } from '../model/registration.ts';
+import { type GrantField, placeOf } from './grants.ts';
+import { Territory } from './territory.ts';
 
 export interface GrantedBy {
   readonly tenant: string;
