@@ -61,7 +61,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     const running = await askRunning(loaded.configuration.dispatcher, systemClock);
     const examinedDispatcher = await examineDispatcher({
       dispatcher: loaded.configuration.dispatcher,
-      nowMs: systemClock.now(),
+      clock: systemClock,
       proxy: terminal.proxy,
       asking: { random: systemRandom, call: addressCaller(systemClock) },
     });

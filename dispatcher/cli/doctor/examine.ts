@@ -16,6 +16,7 @@ import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
 import { checkLedgerDisk } from './ledger-disk.ts';
 import { checkPublicListener } from './listener.ts';
+import { checkOidc } from './oidc.ts';
 import { checkRepositories } from './repositories.ts';
 import { checkRunners } from './runners.ts';
 
@@ -105,21 +106,22 @@ async function checkWith(
 
 /** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
 export async function examineDispatcher({
-  dispatcher: { id, ledgerPath, publicListen },
-  nowMs,
+  dispatcher: { id, ledgerPath, publicListen, ...admin },
+  clock,
   proxy,
   asking,
 }: {
-  readonly dispatcher: Pick<DispatcherConfig, 'id' | 'ledgerPath' | 'publicListen'>;
-  readonly nowMs: number;
+  readonly dispatcher: Pick<DispatcherConfig, 'adminListen' | 'id' | 'ledgerPath' | 'oidc' | 'publicListen'>;
+  readonly clock: Clock;
   readonly proxy?: ProxySettings | undefined;
   readonly asking: Omit<AddressAsking, 'hasProxy'>;
 }): Promise<readonly DoctorFinding[]> {
   return [
     ...checkProxy(proxy),
     ...(await checkLedgerDisk(ledgerPath)),
-    ...(await checkPublicListener(publicListen, nowMs)),
+    ...(await checkPublicListener(publicListen, clock.now())),
     ...(await checkAddress({ id, url: publicListen.url }, { ...asking, hasProxy: proxy?.shown !== undefined })),
+    ...(await checkOidc(admin, clock)),
   ];
 }
 

@@ -35,9 +35,9 @@ const FAILURE_KEPT_MS = 5_000;
 /** Logins that wait for the issuer. */
 const MAX_WAITING = 16;
 /** Of its clock and ours. */
-const SKEW_S = 60;
+export const ID_TOKEN_SKEW_S = 60;
 /** Not `none`, and nothing that is signed with what the verifier has too (HS256). */
-const ALGORITHMS: readonly string[] = [
+export const ID_TOKEN_ALGORITHMS: readonly string[] = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
@@ -56,7 +56,7 @@ export class Issuer {
   constructor(config: OidcConfig, clock: Pick<Clock, 'now' | 'after'>) {
     this.#config = config;
     this.#clock = clock;
-    this.#client = { client_id: config.clientId, [oauth.clockTolerance]: SKEW_S };
+    this.#client = { client_id: config.clientId, [oauth.clockTolerance]: ID_TOKEN_SKEW_S };
   }
 
   /** Where the browser asks for a code. Rejects with LoginFailure. */
@@ -162,7 +162,8 @@ export class Issuer {
     const issuer = new URL(this.#config.issuer);
     const response = await oauth.discoveryRequest(issuer, { ...this.#options(signal), algorithm: 'oidc' });
     const server = await oauth.processDiscoveryResponse(issuer, response);
-    const algorithms = server.id_token_signing_alg_values_supported?.filter((name) => ALGORITHMS.includes(name)) ?? [];
+    const algorithms =
+      server.id_token_signing_alg_values_supported?.filter((name) => ID_TOKEN_ALGORITHMS.includes(name)) ?? [];
     return { ...server, id_token_signing_alg_values_supported: algorithms.length === 0 ? ['RS256'] : algorithms };
   }
 
