@@ -22,6 +22,7 @@ import { LedgerError } from '../ledger/ledger.ts';
 import { LastGoodVersions } from '../live/last-good.ts';
 import { LiveFiles } from '../live/live-files.ts';
 import { Reloading } from '../live/reloading.ts';
+import { VersionKeeping } from '../live/version-keeping.ts';
 import type { Log } from '../log.ts';
 import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
@@ -115,10 +116,13 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       const written = keptValues?.write().catch((error: unknown) => {
         log.warn('values-not-kept', { reason: 'the next start has to parse every registration again', error });
       });
-      reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
+      const keeping = new VersionKeeping({ clock, log, versions: dispatcher.versions });
+      reloading =
+        live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, keeping, clock, log });
       reloading?.start();
       if (reloading !== undefined) live?.sources.secretValues?.start(log);
-      const keeping = keepVersions(dispatcher, loaded, log);
+      // In the background.
+      void keeping.keep(loaded, configuration);
       hangUp.follow(() => reload(reloading, log));
       // Not at the end alone: a process that is killed would keep nothing for the next start.
       flushCompileCache();
@@ -136,7 +140,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       // Not waited for: where files are slow to read, it must not take the time of the runners.
       void reloading?.stop();
       live?.places.stop();
-      await Promise.all([dispatcher.stop(), written, keeping]);
+      await Promise.all([dispatcher.stop(), written, keeping.stop()]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(options.drain === true && signal !== DRAINED ? 1 : 0);
     });
@@ -220,22 +224,6 @@ class KeptVersions {
   }
 }
 
-/** In the background. Never rejects. */
-async function keepVersions(
-  { versions }: Pick<Dispatcher, 'versions'>,
-  { configuration, good, isComplete }: Pick<StartedWith, 'configuration' | 'good' | 'isComplete'>,
-  log: Log,
-): Promise<void> {
-  const { quarantined, registrations } = configuration;
-  try {
-    await versions.keep(good);
-    // What a source has that could not be read yet is not gone.
-    if (isComplete) await versions.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
-  } catch (error) {
-    log.warn('versions-not-kept', { error });
-  }
-}
-
 /** SIGHUP: one that comes before there is anything to do is not forgotten. */
 class HangUp {
   #came = false;
@@ -270,6 +258,7 @@ function reload(reloading: Reloading | undefined, log: Log): void {
 interface ReloadedParts {
   readonly configuration: Configuration;
   readonly dispatcher: Dispatcher;
+  readonly keeping: VersionKeeping;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -318,14 +307,14 @@ interface LiveConfigurationFiles {
 
 function reloadingOf(
   { sources, files }: LiveConfigurationFiles,
-  { configuration, dispatcher, clock, log }: ReloadedParts,
+  { configuration, dispatcher, keeping, clock, log }: ReloadedParts,
 ): Reloading {
   const { dispatcherFile, registrationsFolder } = sources;
   return new Reloading({
     ...{ clock, log, dispatcherFile, registrationsFolder },
     stamps: files.stamps,
     read: (what) => files.read(what, dispatcher.versions),
-    versions: dispatcher.versions,
+    versions: keeping,
     started: configuration,
     apply: (next) => dispatcher.reconfigure(next),
   });

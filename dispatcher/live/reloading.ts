@@ -9,7 +9,7 @@ import type { Configuration, Quarantined } from '../model/registration.ts';
 import { logKept, logSetAside } from '../observability/configuration-log.ts';
 import { differenceOf } from './difference.ts';
 import { withFixedSettings } from './fixed-settings.ts';
-import type { GoodVersion, LastGoodVersions } from './last-good.ts';
+import type { VersionKeeping } from './version-keeping.ts';
 
 /** A change is in force two looks after it was written: within two seconds. */
 const EVERY_MS = 500;
@@ -29,7 +29,7 @@ export interface ReloadingOptions {
   readonly started: Configuration;
   readonly apply: (configuration: Configuration) => void;
   /** What to fall back on if a file has problems later. Absent: nothing outlives the process. */
-  readonly versions?: Pick<LastGoodVersions, 'keep' | 'keepOnly'>;
+  readonly versions?: Pick<VersionKeeping, 'keep'>;
   readonly dispatcherFile: string;
   readonly registrationsFolder: string;
 }
@@ -119,7 +119,7 @@ export class Reloading {
     const loaded = await this.#options.read(what);
     if (this.#stopped) return;
     const next = this.#next(loaded, what);
-    if (loaded.ok) await this.#keep(loaded, next);
+    if (loaded.ok) await this.#options.versions?.keep(loaded, next);
     if (this.#stopped) return;
     const told = this.#current;
     const { registrations } = told;
@@ -135,21 +135,6 @@ export class Reloading {
       changed: changed.filter(({ name }) => known.has(name)).map(({ name }) => name),
       ended: ended.map(({ name }) => name),
     });
-  }
-
-  /** Where the ledger takes no writes, a restart has no last version of what changed meanwhile. */
-  async #keep(
-    { good, isComplete }: { readonly good: readonly GoodVersion[]; readonly isComplete: boolean },
-    { quarantined, registrations }: Configuration,
-  ): Promise<void> {
-    const { log, versions } = this.#options;
-    try {
-      await versions?.keep(good);
-      // What a source has that could not be read yet is not gone.
-      if (isComplete) await versions?.keepOnly(new Set([...registrations, ...quarantined].map(({ name }) => name)));
-    } catch (error) {
-      log.warn('versions-not-kept', { error });
-    }
   }
 
   #next(loaded: Loaded, what: 'changed' | 'all'): Configuration {
