@@ -33,7 +33,7 @@ $(INSTALLED): package.json package-lock.json
 	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# The variables reach the script through the environment.
+# The variables reach both scripts through the environment.
 image:
 	@runner-image/build.sh
 
@@ -56,7 +56,7 @@ bench: deps
 	@$(NODE) bench/run.ts $(NAME)
 
 dispatcher-image: deps
-	@$(NODE) package/image.ts $(if $(TAG),--tag $(TAG)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push)
+	@$(NODE) package/image.ts
 
 DEPLOY = $(NODE) dispatcher/cli/shr.mjs deploy
 PLACE = $(CONFIG) $(if $(TARGET),--target $(TARGET)) $(if $(IMAGE),--image $(IMAGE)) $(ARGS)

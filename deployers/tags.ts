@@ -56,9 +56,13 @@ export function hasDrained(output: string): boolean {
   return output.includes('"event":"drained"');
 }
 
-/** For people: the end of a log. */
+/** Where a stack was, and the program that printed it: below the line that says what happened. */
+const TRACE = /^\s+at |^Node\.js v\d|^\s*$/;
+
+/** For people, at the end of a message: the last lines of a log that tell something; says so where there are none. */
 export function lastLines(output: string): string {
-  return output.trimEnd().split('\n').slice(-5).join('\n');
+  const lines = output.split('\n').filter((line) => !TRACE.test(line));
+  return lines.length === 0 ? 'It printed nothing.' : `Its last lines:\n${lines.slice(-5).join('\n')}`;
 }
 
 export function schemeOf(speaksTls: true | undefined): 'http' | 'https' {

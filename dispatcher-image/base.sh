@@ -1,10 +1,22 @@
 #!/bin/sh
-# Makes shr-base:node, a base for the dispatcher's image without a registry: this machine's Node and the libraries that
-# it links to, and nothing else. For tests, and for machines that reach no registry. NODE=path takes another Node.
-# Prints its name.
+# Makes shr-base:node, a base for the dispatcher's image without a registry: Node and the libraries that it links to, and
+# nothing else. For tests, and for machines that reach no registry. It takes the Node of the clone, which `make deps`
+# installs, else that of the path; NODE=path takes another one. Prints the name of the image.
 set -eu
 image=${IMAGE:-shr-base:node}
-node=$(readlink -f "${NODE:-$(command -v node)}")
+own=$(dirname "$0")/../node_modules/.bin/node
+[ -x "$own" ] || own=$(command -v node) || own=
+node=${NODE:-$own}
+[ -n "$node" ] || {
+  echo 'base.sh: there is no node here. Run `make deps`, or name one with NODE=path.' >&2
+  exit 1
+}
+node=$(readlink -f "$node")
+version=$("$node" --version)
+"$node" --eval 'const [major, minor] = process.versions.node.split("."); process.exit(major > 24 || (major == 24 && minor >= 9) ? 0 : 1)' || {
+  echo "base.sh: $node is Node $version, and the dispatcher needs 24.9 or later. Run \`make deps\`, or name one with NODE=path." >&2
+  exit 1
+}
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

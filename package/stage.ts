@@ -2,10 +2,11 @@
  * The build context of the dispatcher's image: the published package and the packages that it depends on, from
  * `node_modules`, whose hashes npm checked against the lock file. Without what no running dispatcher reads.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { z } from 'zod';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -22,6 +23,7 @@ export async function stage(folder: string): Promise<void> {
   await mkdir(join(folder, 'state'), { recursive: true });
   await cp(join(ROOT, 'dispatcher-image', 'Dockerfile'), join(folder, 'Dockerfile'));
   await cp(join(ROOT, 'dispatcher-image', 'health.mjs'), join(app, 'health.mjs'));
+  await unpack(join(app, 'node_modules', 'serverless-hosted-runner'));
   const lock = lockSchema.parse(JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8')));
   const paths = Object.entries(lock.packages).flatMap(([path, { dev }]) => (path === '' || dev === true ? [] : [path]));
   // Packages within packages are in the lock file by themselves, and are copied with the outer one.
@@ -29,7 +31,6 @@ export async function stage(folder: string): Promise<void> {
   // A short name for the command.
   const command = './node_modules/serverless-hosted-runner/dist/dispatcher/cli/shr.mjs';
   await writeFile(join(app, 'shr.mjs'), `await import('${command}');\n`);
-  await unpack(join(app, 'node_modules', 'serverless-hosted-runner'));
 }
 
 async function copy(path: string, app: string): Promise<void> {
@@ -46,13 +47,11 @@ async function copy(path: string, app: string): Promise<void> {
 async function unpack(home: string): Promise<void> {
   const packed = await mkdtemp(join(tmpdir(), 'shr-pack-'));
   try {
-    execFileSync('npm', ['pack', '--offline', '--loglevel=error', '--pack-destination', packed], {
-      cwd: ROOT,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const run = promisify(execFile);
+    await run('npm', ['pack', '--offline', '--loglevel=error', '--pack-destination', packed], { cwd: ROOT });
     const [name = ''] = await readdir(packed);
     await mkdir(home, { recursive: true });
-    execFileSync('tar', ['-xzf', join(packed, name), '-C', home, '--strip-components=1', '--exclude=*.d.ts']);
+    await run('tar', ['-xzf', join(packed, name), '-C', home, '--strip-components=1', '--exclude=*.d.ts']);
   } finally {
     await rm(packed, { recursive: true });
   }

@@ -184,7 +184,7 @@ export class AliEciDeployer implements Deployer {
       if (failure !== undefined || this.#host.now() >= endsAtMs) {
         const why = failure ?? `it was not ready within ${READY_WITHIN_MS / 60_000} minutes`;
         const output = await this.#output(id).catch(() => '');
-        const words = `the dispatcher does not run: ${why}. Its last lines:\n${lastLines(output)}`;
+        const words = `the dispatcher does not run: ${why}. ${lastLines(output)}`;
         throw new ProviderError('invalid', 'ali-eci start', words);
       }
       await this.#host.sleep(LOOK_MS);

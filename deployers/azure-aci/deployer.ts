@@ -149,7 +149,7 @@ export class AzureAciDeployer implements Deployer {
       if (failure !== undefined || this.#host.now() >= endsAtMs) {
         const why = failure ?? `it was not ready within ${READY_WITHIN_MS / 60_000} minutes`;
         const output = await this.#output(name).catch(() => '');
-        const words = `the dispatcher does not run: ${why}. Its last lines:\n${lastLines(output)}`;
+        const words = `the dispatcher does not run: ${why}. ${lastLines(output)}`;
         throw new ProviderError('invalid', 'azure-aci start', words);
       }
       await this.#host.sleep(this.#lookMs);

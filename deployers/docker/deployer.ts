@@ -223,7 +223,7 @@ export class DockerDeployer implements Deployer {
       }
       const words = error instanceof Error ? error.message : String(error);
       const again = before.length > 0 ? '; the one before runs again' : '';
-      throw new ProviderError('invalid', 'docker start', `${words}${again}. Its last lines:\n${lastLines(output)}`, {
+      throw new ProviderError('invalid', 'docker start', `${words}${again}. ${lastLines(output)}`, {
         cause: error,
       });
     }

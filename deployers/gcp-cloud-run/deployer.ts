@@ -188,7 +188,7 @@ export class CloudRunDeployer implements Deployer {
       if (failed || this.#host.now() >= endsAtMs) {
         const why = failed ? (message ?? '') : `it was not ready within ${READY_WITHIN_MS / 60_000} minutes`;
         const output = await this.#output(found).catch(() => '');
-        const words = `the dispatcher does not run: ${why} Its last lines:\n${lastLines(output)}`;
+        const words = `the dispatcher does not run: ${why} ${lastLines(output)}`;
         throw new ProviderError('invalid', 'gcp-cloud-run start', words);
       }
       await this.#host.sleep(LOOK_MS);
