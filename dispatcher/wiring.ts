@@ -360,6 +360,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
+      standby: () => engine.standby(),
       laneReason: (laneKey) => engine.laneReason(laneKey),
       jobReason: (job) => engine.jobReason(job),
       forgetRunner: (name) => engine.forget(name),

@@ -56,8 +56,13 @@ export function laneOf({ registration, job, labels, wish, backends, selected }: 
     backends,
     // Of the selected backends, not of those that fit: what fits is known only once a provider is loaded, and a runner
     // launched before that is just as good.
-    specHash: digest([sorted(wish), selected.map(({ name }) => name)]),
+    specHash: jobSpecHash(wish, selected),
   };
+}
+
+/** Of runners that were launched, or taken from a pool, for jobs with this wish. `selected`: as in `LaneParts`. */
+export function jobSpecHash(wish: ShapeWish, selected: readonly Pick<Backend, 'name'>[]): string {
+  return digest([sorted(wish), selected.map(({ name }) => name)]);
 }
 
 /** Of containers that are started ahead of their jobs. No job is in it, and its key changes with whatever makes them. */

@@ -7,7 +7,7 @@ import type { JobLabel } from '../labels/reading.ts';
 import { foldLabel, type Override, quote } from '../labels/values.ts';
 import { type Backend, onlyScopeOf, ownersOf, type Registration, type StandbyPool } from '../model/registration.ts';
 import { selectBackends } from './backend-choice.ts';
-import { laneOf, standbyLaneOf } from './lane-of.ts';
+import { jobSpecHash, laneOf, standbyLaneOf } from './lane-of.ts';
 import { applyPolicy } from './policy.ts';
 import { judgeSize } from './refused.ts';
 import { whyWithheld } from './tenant-grant.ts';
@@ -18,7 +18,8 @@ export interface StandbyRefusal {
 }
 
 export type StandbyAnswer =
-  | { readonly kind: 'lane'; readonly lane: LaneSpec }
+  /** `jobSpec`: that of runners which have a job that the pool is for. */
+  | { readonly kind: 'lane'; readonly lane: LaneSpec; readonly jobSpec: string }
   | { readonly kind: 'refused'; readonly refusals: readonly StandbyRefusal[] };
 
 /** `configurations`: of the backends, by name. With another one of them, the lane of parked containers has another key. */
@@ -54,9 +55,10 @@ function parkedLane(
   }
   const made = whatIsMade(registration, labels, ({ kind }) => kind !== 'process', ['private']);
   if (made.kind === 'refused') return made;
-  const { backends, wish } = made;
+  const { backends, selected, wish } = made;
   const configured = backends.map(({ name }) => [name, configurations.get(name)] as const);
-  return { kind: 'lane', lane: standbyLaneOf(registration, scope, wish, configured) };
+  const lane = standbyLaneOf(registration, scope, wish, configured);
+  return { kind: 'lane', lane, jobSpec: jobSpecHash(wish, selected) };
 }
 
 /** The lane of the jobs with exactly these labels. */
@@ -105,7 +107,8 @@ function registeredLane(registration: Registration, pool: Pick<StandbyPool, 'lab
   const { backends, selected, wish } = made;
   const job = { ...subjectOf(registration), labels: pool.labels, visibility: 'private' } as const;
   const names = backends.map(({ name }) => name);
-  return { kind: 'lane', lane: laneOf({ registration, job, labels, wish, backends: names, selected }) };
+  const lane = laneOf({ registration, job, labels, wish, backends: names, selected });
+  return { kind: 'lane', lane, jobSpec: lane.specHash };
 }
 
 interface Made {

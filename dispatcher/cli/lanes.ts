@@ -1,7 +1,7 @@
 /** `shr lanes`: which lanes wait, for what, and why. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
-import { type LaneView, laneListSchema } from '../http/admin-shapes.ts';
+import { type LaneView, laneListSchema, type PoolView } from '../http/admin-shapes.ts';
 import { adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more } from './admin-text.ts';
 import { printTable } from './output.ts';
@@ -21,6 +21,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         },
         (answer) => {
           printLanes(terminal, answer.lanes, answer.forsaken.length > 0, clock.now());
+          printPools(terminal, answer.pools);
           for (const absent of answer.forsaken) terminal.out(absentLine(absent));
           terminal.out(more(answer.more, 'lanes'));
         },
@@ -45,5 +46,18 @@ function printLanes(terminal: Terminal, lanes: readonly LaneView[], somethingRun
     { title: 'starting', value: (lane) => lane.supply.starting, align: 'right' },
     { title: 'online', value: (lane) => lane.supply.online, align: 'right' },
     { title: 'why', value: (lane) => lane.waitReason ?? '' },
+  ]);
+}
+
+function printPools(terminal: Terminal, pools: readonly PoolView[]): void {
+  if (pools.length === 0) return;
+  terminal.out('\n');
+  printTable(terminal, pools, [
+    { title: 'standby of', value: (pool) => pool.registration },
+    { title: 'mode', value: (pool) => pool.mode },
+    { title: 'labels', value: (pool) => pool.labels.join(',') },
+    { title: 'size', value: (pool) => pool.size, align: 'right' },
+    { title: 'waiting', value: (pool) => pool.waiting, align: 'right' },
+    { title: 'why', value: (pool) => pool.why },
   ]);
 }

@@ -1,5 +1,6 @@
 /** `standby` of a registration: runners that are started ahead of their jobs. */
 import { RecurringWindows } from '../../time/recurring-window.ts';
+import { DAY, MINUTE } from '../../time/units.ts';
 import { poolLane } from '../admission/standby.ts';
 import type { Path } from '../model/problem.ts';
 import { onlyScopeOf, type Registration, requiresHook, type StandbyPool } from '../model/registration.ts';
@@ -9,6 +10,9 @@ import { noCallbackWords, type RegistrationContext } from './registration-contex
 import { durationMs, registrationFile } from './schema.ts';
 
 const MAX_AGE_MS = 6 * 3_600_000;
+const WITHIN_MS = 10 * MINUTE;
+const OVER_MS = DAY;
+const MAX_OVER_MS = 7 * DAY;
 /** Below, a container is hardly ready before it goes. */
 const LEAST_AGE_MS = 5 * 60_000;
 
@@ -27,7 +31,11 @@ export async function readStandby(
   // Where a schedule needs it: most starts do without.
   const reader = files.some(({ schedule }) => schedule !== undefined) ? await RecurringWindows.load() : undefined;
   const standby = files.map(({ labels = [], maxAge, mode, schedule, size }, index): StandbyPool => {
-    const common = { labels, size, maxAgeMs: durationMs(maxAge, MAX_AGE_MS) };
+    const common = {
+      labels,
+      ...readSize(reading, ['standby', index, 'size'], size),
+      maxAgeMs: durationMs(maxAge, MAX_AGE_MS),
+    };
     const pool: StandbyPool = mode === 'registered' ? { mode, ...common } : common;
     if (schedule === undefined || reader === undefined) return pool;
     const times = schedule.map((file, time) => ({
@@ -66,6 +74,28 @@ export async function readStandby(
   return { standby };
 }
 
+type SizeFile =
+  | number
+  | {
+      readonly min?: number | undefined;
+      readonly max: number;
+      readonly within?: string | undefined;
+      readonly over?: string | undefined;
+    };
+
+function readSize(reading: Reading, path: Path, file: SizeFile): Pick<StandbyPool, 'size' | 'demand'> {
+  if (typeof file === 'number') return { size: file };
+  const { max, min = 0 } = file;
+  const withinMs = durationMs(file.within, WITHIN_MS);
+  const overMs = durationMs(file.over, OVER_MS);
+  if (min > max) reading.problem([...path, 'min'], `it is more than \`max\` (${max})`, 'Write `max` or less.');
+  if (withinMs < MINUTE || withinMs > overMs)
+    reading.problem([...path, 'within'], 'it is from a minute to `over`', 'Write it like `10m`.');
+  if (overMs > MAX_OVER_MS)
+    reading.problem([...path, 'over'], 'no longer than a week is looked back', 'Write `7d` or less.');
+  return { size: min, demand: { max, withinMs, overMs } };
+}
+
 /** GitHub gives a runner that waits to whatever job has its labels, where its scope and group let it. */
 function tellWhoTakesThem(reading: Reading, path: Path, registration: Registration): void {
   if (requiresHook(registration)) return;
@@ -78,6 +108,6 @@ function tellWhoTakesThem(reading: Reading, path: Path, registration: Registrati
   );
 }
 
-function largest({ schedule = [], size }: StandbyPool): number {
-  return Math.max(size, ...schedule.map((time) => time.size));
+function largest({ demand, schedule = [], size }: StandbyPool): number {
+  return Math.max(size, demand?.max ?? 0, ...schedule.map((time) => time.size));
 }

@@ -239,6 +239,9 @@ const extended = z
   .describe('Bases: NAME.base.yaml beside this file, or `bases` of dispatcher.yaml. What stands here goes before them.')
   .meta({ examples: ['common'] });
 
+/** Of a standby pool. */
+const poolSize = z.int().min(0).max(10_000);
+
 export const registrationFile = strict({
   extends: extended.optional(),
   host: host.optional().describe('Default: github.com.'),
@@ -299,10 +302,18 @@ export const registrationFile = strict({
           .describe('Overrides over the defaults, as in runs-on; registered: all labels of the jobs. Default: none.')
           .meta({ examples: [['cpu-4']] }),
         size: z
-          .int()
-          .min(0)
-          .max(10_000)
-          .describe('How many wait for jobs, those that are starting included.')
+          .union([
+            poolSize,
+            strict({
+              min: poolSize.optional().describe('Default: 0.'),
+              max: poolSize,
+              within: duration.optional().describe('Default: 10m.'),
+              over: duration.optional().describe('Default: 24h. At most 7d.'),
+            }),
+          ])
+          .describe(
+            'How many wait for jobs, those that are starting included. With min and max: as many as the most jobs that started within any 10m (within) of the last 24h (over).',
+          )
           .meta({ examples: [2] }),
         schedule: z
           .array(

@@ -438,7 +438,22 @@ export const observedSchema = z.object({
   unreadable: z.array(z.object({ key: z.string(), registration: z.string().nullable(), fault: z.string() })),
 });
 export type ObservedView = z.infer<typeof observedSchema>;
+const poolViewSchema = z.object({
+  registration: z.string(),
+  mode: z.enum(['parked', 'registered']),
+  labels: z.array(z.string()),
+  /** That of its runners until they have a job. */
+  lane: z.string(),
+  /** How many it is to have, and why. */
+  size: count,
+  why: z.string(),
+  /** How many it has, those that are starting included. */
+  waiting: count,
+});
+
 export const laneListSchema = z.object({
+  /** Standby pools, on the first page. */
+  pools: z.array(poolViewSchema).default([]),
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
   next,
@@ -616,6 +631,7 @@ export type RegistrationView = z.infer<typeof registrationViewSchema>;
 export type RegistrationDetail = z.infer<typeof registrationDetailSchema>;
 export type SourceView = z.infer<typeof sourceViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
+export type PoolView = z.infer<typeof poolViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;
 export type AbsentView = z.infer<typeof absentSchema>;
 export type JobView = z.infer<typeof jobViewSchema>;

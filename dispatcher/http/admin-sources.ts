@@ -73,6 +73,8 @@ export interface AdminSources extends SightSources {
   problems?(registration: string): readonly RegistrationProblem[];
   /** Why the ledger takes no writes; undefined while it does. */
   ledgerClosed?(): LedgerClosure | undefined;
+  /** `engine.standby`. Undefined: there are no pools. */
+  standby?(): ReturnType<Engine['standby']>;
   /** `engine.laneReason` and `engine.jobReason`. */
   laneReason(laneKey: string): Promise<string | undefined>;
   jobReason(job: JobRow): Promise<string | undefined>;

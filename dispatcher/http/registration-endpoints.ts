@@ -191,8 +191,13 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
           .filter((counts) => !query.waiting || counts.demand + counts.held > 0)
           .sort(longestWaitFirst);
         const { rows, next } = pageOf(lanes, (counts) => [waitsSince(counts), counts.lane.key], query);
+        const pools = query.cursor === undefined && !query.waiting ? ((await sources.standby?.()) ?? []) : [];
         return {
           body: {
+            pools: pools
+              .filter(({ registration }) => registration === (query.registration ?? registration))
+              .filter(({ registration }) => sight.sees(registration))
+              .map((pool) => ({ ...pool, labels: [...pool.labels] })),
             lanes: await Promise.all(
               rows.map(async (counts) => {
                 const reason = await sources.laneReason(counts.lane.key);

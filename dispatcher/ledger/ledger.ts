@@ -599,6 +599,11 @@ export interface RunnerLedger {
   /** `scopePath()` of where the registration's runners that are not gone registered, busy ones included. */
   scopesWithRunners(registration: string): Promise<readonly string[]>;
   /** Unbound `online`, `starting` or `creating` runners of the lane, most recent state first: the surplus to drop. */
+  /**
+   * When jobs started on the registration's runners of this spec, the earliest first, since then: of its last 10,000 runners,
+   * so far as they are kept.
+   */
+  jobStarts(registration: string, specHash: string, sinceMs: number): Promise<readonly number[]>;
   surplusRunners(laneKey: string, limit: number, unreadable: OnUnreadable): Promise<readonly RunnerRow[]>;
   /** In order. Long timelines lack steps in the middle. Empty for an unknown runner. */
   timeline(runner: string): Promise<readonly TimelineEntry[]>;

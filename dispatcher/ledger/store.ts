@@ -125,6 +125,8 @@ export function ledgerOn(store: Store): Ledger {
     liveCounts: () => store.read((context) => runners.liveCounts(context)),
     registrationsWithRunners: () => store.read((context) => runners.registrationsWithRunners(context)),
     scopesWithRunners: (registration) => store.read((context) => runners.scopesWithRunners(context, registration)),
+    jobStarts: (registration, specHash, sinceMs) =>
+      store.read((context) => runners.jobStarts(context, registration, specHash, sinceMs)),
     surplusRunners: (laneKey, limit, unreadable) =>
       store.read((context) => runners.surplusRunners(context, laneKey, limit, unreadable)),
     timeline: (runner) => store.read((context) => timeline.timeline(context, runner)),

@@ -38,7 +38,7 @@ import { SettleLoop } from './settle.ts';
 import type { SilentImage } from './silent-images.ts';
 import { HandOver, type JitAnswer } from './standby/hand-over.ts';
 import { Pools } from './standby/pools.ts';
-import { StandbyLoop } from './standby/standby-loop.ts';
+import { type PoolStatus, StandbyLoop } from './standby/standby-loop.ts';
 import { drainSurplus, nextSurplusMs } from './surplus.ts';
 import { SweepLoop } from './sweep-loop.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
@@ -80,6 +80,8 @@ export interface Engine {
    * minute; earlier when `signal` says that nobody waits for it any more.
    */
   jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer>;
+  /** Each standby pool: how many runners it is to have and why, and how many it has. */
+  standby(): Promise<readonly PoolStatus[]>;
   /** Each backend of each registration: whether it is tried, and why not. */
   backends(): readonly BackendStatus[];
   /**
@@ -220,7 +222,7 @@ class LoopingEngine implements Engine {
       resting: this.#restingJobs,
     });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier, resting: this.#restingJobs });
-    const pools = new Pools(tenants, options.callbackUrl !== undefined);
+    const pools = new Pools(tenants, options.callbackUrl !== undefined, ledger);
     const runLimits = new RunLimits({ clock, ledger, tenants });
     const handOver = new HandOver(clock, options.maxAsks ?? MAX_ASKS);
     this.#launches = new LaunchLoop({
@@ -379,6 +381,10 @@ class LoopingEngine implements Engine {
   async jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer> {
     if (!this.#context.working()) return { kind: 'not-yet' };
     return await this.#standby.answer(runner, signal);
+  }
+
+  standby(): Promise<readonly PoolStatus[]> {
+    return this.#standby.status();
   }
 
   backends(): readonly BackendStatus[] {

@@ -283,12 +283,21 @@ export interface StandbyPool {
    * registered ones: all labels of the jobs that they are for.
    */
   readonly labels: readonly string[];
-  /** How many containers wait for jobs, those that are still starting included. */
+  /** How many wait for jobs, those that are still starting included; with `demand` the least. */
   readonly size: number;
+  /** Absent: it does not follow the demand. */
+  readonly demand?: StandbyDemand;
   /** Other sizes at other times: that of the first window that is open. Absent: `size` at all times. */
   readonly schedule?: readonly StandbyTime[];
   /** A container that has waited for this long since its launch is replaced. */
   readonly maxAgeMs: number;
+}
+
+/** As many as the most jobs that started within any span of `withinMs` in the last `overMs`. */
+export interface StandbyDemand {
+  readonly max: number;
+  readonly withinMs: number;
+  readonly overMs: number;
 }
 
 export interface StandbyTime extends RecurringWindow {

@@ -128,7 +128,32 @@ describe('the configuration', () => {
       ]);
     });
 
+    it('is read with a size that follows the demand', async () => {
+      const loaded = await read(
+        '[{ size: { max: 5 } }, { labels: [cpu-1], size: { min: 1, max: 4, within: 5m, over: 7d } }]',
+        'policy: { maxCpu: 8 }\n',
+      );
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      expect(loaded.configuration.quarantined).to.deep.equal([]);
+      expect(
+        loaded.configuration.registrations[0]?.standby?.map(({ demand, size }) => ({ demand, size })),
+      ).to.deep.equal([
+        { size: 0, demand: { max: 5, withinMs: 600_000, overMs: 86_400_000 } },
+        { size: 1, demand: { max: 4, withinMs: 300_000, overMs: 604_800_000 } },
+      ]);
+    });
+
     for (const [what, standby, more, words] of [
+      ['a size without an end', '[{ size: { min: 1 } }]', '', 'standby[0].size'],
+      ['a least size above the largest', '[{ size: { min: 3, max: 2 } }]', '', 'it is more than `max` (2)'],
+      [
+        'a span longer than what is looked at',
+        '[{ size: { max: 2, within: 2h, over: 1h } }]',
+        '',
+        'from a minute to `over`',
+      ],
+      ['a look further back than is kept', '[{ size: { max: 2, over: 8d } }]', '', 'no longer than a week'],
+      ['a size that may grow beyond what it may have', '[{ size: { max: 11 } }]', '', 'want 11 containers'],
       ['beyond the policy', '[{ labels: [cpu-4], size: 1 }]', '', 'cpu-4'],
       ['a label that is no override', '[{ labels: [gpu], size: 1 }]', '', 'changes nothing about a container'],
       ['a label that cannot be read', '[{ labels: [cpu-x], size: 1 }]', '', 'cpu-x'],

@@ -240,6 +240,20 @@ describe('admin API', () => {
       expect(lanes[1]).to.deep.include({ waitReason: null });
     });
 
+    it('shows the size of each standby pool, and why it is that, on the first page', async () => {
+      const { pools } = await json('/api/lanes?registration=acme');
+      expect(pools).to.deep.equal([
+        {
+          ...{ registration: 'acme', mode: 'registered', labels: ['acme-runner'], lane: acmeLane.key },
+          ...{ size: 3, waiting: 2, why: 'at most 3 jobs of acme started' },
+        },
+      ]);
+      expect((await json('/api/lanes?waiting=true')).pools).to.deep.equal([]);
+      const { next, pools: all } = await json('/api/lanes?limit=1');
+      expect(all.length).to.be.greaterThan(1);
+      expect((await json(`/api/lanes?limit=1&cursor=${encodeURIComponent(next)}`)).pools).to.deep.equal([]);
+    });
+
     it('can be asked for one registration, for those that wait, and for few', async () => {
       expect((await json('/api/lanes?registration=globex')).lanes).to.have.length(1);
       await fixture.ledger.recordFacts([

@@ -238,6 +238,11 @@ export async function openFixture(change: Partial<AdminListenerOptions> = {}): P
       name === 'acme'
         ? { lastAtMs: NOW - 30_000, nextAtMs: NOW + 30_000, repositories: 12, problems: ['acme/vault: forbidden'] }
         : undefined,
+    standby: async () =>
+      registrations.map(({ name }) => ({
+        ...{ registration: name, mode: 'registered' as const, labels: [`${name}-runner`], lane: acmeLane.key },
+        ...{ size: 3, waiting: 2, why: `at most 3 jobs of ${name} started` },
+      })),
     laneReason: async (key) => (key === acmeLane.key ? 'acme has its 10 runners' : undefined),
     jobReason: async ({ laneKey, status }) =>
       laneKey === acmeLane.key && status === 'queued' ? 'acme has its 10 runners' : undefined,

@@ -1,7 +1,7 @@
 /** What every store must do, whatever it is made of. */
 import { expect } from 'chai';
 import { jobKey } from '../../dispatcher/jobs/facts.ts';
-import type { Ledger, RunnerState, RunnerStep, RunnersLeftOut } from '../../dispatcher/ledger/ledger.ts';
+import type { Ledger, RunnerRow, RunnerState, RunnerStep, RunnersLeftOut } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
 import { breaker, failure } from '../failures/examples.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
@@ -441,6 +441,19 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(
           (await ledger.laneCounts(['idle', 'over', 'wanted'], 'reject')).map((counts) => counts.lane.key),
         ).to.deep.equal(['idle', 'wanted']);
+      });
+
+      it('tell when jobs started on runners of one spec, the earliest first', async () => {
+        const busy = (name: string, busyAtMs: number | null, some: Partial<RunnerRow> = {}) =>
+          ledger.createRunner(runner({ name, busyAtMs, ...some }), 'launch');
+        await busy('d-1', 30_000, { state: 'gone' });
+        await busy('d-2', 10_000, { state: 'busy' });
+        await busy('d-3', 20_000, { specHash: 'other' });
+        await busy('d-4', null);
+        await busy('d-5', 20_000, { registration: 'globex' });
+        const { registration, specHash } = runner({ name: 'd-6' });
+        expect(await ledger.jobStarts(registration, specHash, 0)).to.deep.equal([10_000, 30_000]);
+        expect(await ledger.jobStarts(registration, specHash, 10_001)).to.deep.equal([30_000]);
       });
 
       it('are there for runners that wait in them before a job has come', async () => {

@@ -148,6 +148,12 @@ describe('the plans that SQLite makes', () => {
       'COVERING INDEX runnersLiveByBackend',
     ],
     ['scopes with runners', runnerQueries.scopesWithRunners(builder, 'r'), 'runnersLiveByBackend (registration=?)'],
+    [
+      'starts of jobs',
+      runnerQueries.jobStarts(builder, 'r', 9, 's', 9),
+      'runnersByRegistration (registration=? AND createdAtMs>?)',
+    ],
+    ['the first of them', runnerQueries.firstOfStarts(builder, 'r'), 'runnersByRegistration (registration=?)'],
     ['surplus runners', runnerQueries.surplusRunners(builder, 'l', 9), 'runnersLiveByLane'],
     [
       'creating runners',

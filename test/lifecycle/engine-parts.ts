@@ -158,7 +158,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     permits: new Permits(made, places, board, backends, holds),
     verifier: new RecordingVerifier(made),
     handOver: new HandOver(clock, 10),
-    pools: new Pools(tenants, true),
+    pools: new Pools(tenants, true, ledger),
     runLimits: new RunLimits(made),
     doubts: new RecordingDoubts(made),
     visibilities: new Visibilities(made),

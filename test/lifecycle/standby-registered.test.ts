@@ -184,6 +184,26 @@ describe('standby of registered runners', () => {
     expect(await reasons(nameOf(0))).to.include('the image, shape or backends of its lane changed');
   });
 
+  it('follows the demand of the last hours, and says so', async () => {
+    const demand = { max: 4, withinMs: 10 * MINUTE, overMs: 2 * HOUR };
+    await open({ registrations: [acme({ standby: [pool({ size: 0, demand })] })] });
+    expect(launched).to.deep.equal([]);
+    for (const jobId of [1, 2, 3]) {
+      await fixture.tell(told(fixture, { jobId }));
+      await fixture.advance(1_000);
+      await take(nameOf(jobId - 1), jobId);
+    }
+    await fixture.advance(6 * MINUTE);
+    expect(launched, 'three started within ten minutes').to.have.length(6);
+    expect(await fixture.engine.standby()).to.deep.include({
+      ...{ registration: 'acme', mode: 'registered', labels: ['acme-runner'], lane: (await live())[0]?.laneKey },
+      ...{ size: 3, waiting: 3, why: 'at most 3 jobs started within 10m in the last 2h' },
+    });
+    await comeOnline(nameOf(3), nameOf(4), nameOf(5));
+    await fixture.advance(2 * HOUR + 15 * MINUTE);
+    expect((await states()).filter((state) => state !== 'busy')).to.deep.equal([]);
+  });
+
   it('follows a schedule, in its time zone', async () => {
     const schedule = [{ cron: '0 10 * * *', durationMs: HOUR, timeZone: 'Europe/Berlin', size: 2 }];
     await open({

@@ -241,6 +241,32 @@ export const scopesWithRunners = fixed((builder, registration: string) =>
     .orderBy('scope'),
 );
 
+/** Of one registration at most so many runners are looked at for the starts of jobs. */
+const MOST_STARTS = 10_000;
+
+/** When the first of them was created; nothing: there are fewer. */
+export const firstOfStarts = fixed((builder, registration: string) =>
+  builder
+    .selectFrom('runners')
+    .select('createdAtMs as atMs')
+    .where('registration', '=', registration)
+    .orderBy('createdAtMs', 'desc')
+    .orderBy('name', 'desc')
+    .limit(atMost(1))
+    .offset(atMost(MOST_STARTS - 1)),
+);
+
+export const jobStarts = fixed(
+  (builder, registration: string, createdSinceMs: number, specHash: string, sinceMs: number) =>
+    builder
+      .selectFrom('runners')
+      .select('busyAtMs as atMs')
+      .where('registration', '=', registration)
+      .where('createdAtMs', '>=', createdSinceMs)
+      .where('specHash', '=', specHash)
+      .where('busyAtMs', '>=', sinceMs),
+);
+
 export function surplusRunners(builder: Builder, laneKey: string, limit: number): Query {
   return builder
     .selectFrom('runners')

@@ -1,4 +1,5 @@
 /** Runners: their rows change by steps, each with its entries in the timeline. */
+import { DAY } from '../../../time/units.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
 import type { OnUnreadable, RunnerFilter, RunnerRow, RunnerStep, RunnersLeftOut } from '../ledger.ts';
 import * as launchCountQueries from '../queries/launch-counts.ts';
@@ -12,6 +13,8 @@ import { type Context, firstOf, type Step } from './step.ts';
 import { append } from './timeline.ts';
 
 const MAX_RUNNERS = 100_000;
+/** From the creation of a runner to its job. */
+const MOST_WAIT_MS = DAY;
 
 export function* createRunner(context: Context, runner: RunnerRow, reason: string, lane?: LaneSpec): Step<void> {
   if (lane !== undefined) yield* putLane(context, lane);
@@ -133,6 +136,18 @@ export function* registrationsWithRunners(context: Context): Step<readonly strin
 
 export function* scopesWithRunners(context: Context, registration: string): Step<readonly string[]> {
   return (yield runnerQueries.scopesWithRunners(context.builder, registration)).rows.map(rows.scopeOf);
+}
+
+export function* jobStarts(
+  context: Context,
+  registration: string,
+  specHash: string,
+  sinceMs: number,
+): Step<readonly number[]> {
+  const first = firstOf(yield runnerQueries.firstOfStarts(context.builder, registration), rows.momentOf) ?? 0;
+  const createdSinceMs = Math.max(first, sinceMs - MOST_WAIT_MS);
+  const found = yield runnerQueries.jobStarts(context.builder, registration, createdSinceMs, specHash, sinceMs);
+  return found.rows.map(rows.momentOf).toSorted((one, other) => one - other);
 }
 
 export function* surplusRunners(

@@ -6,6 +6,7 @@ import type { RunnerRow } from '../../ledger/ledger.ts';
 import type { Registration } from '../../model/registration.ts';
 import { backendHashes } from '../backend-hashes.ts';
 import type { Tenant } from '../ports.ts';
+import { type Aim, type RecentDemandOptions, sizeByDemand } from './recent-demand.ts';
 import { scheduledSize } from './schedule.ts';
 
 export interface Pool {
@@ -13,19 +14,22 @@ export interface Pool {
   readonly lane: LaneSpec;
   readonly isRegistered: boolean;
   readonly maxAgeMs: number;
+  readonly labels: readonly string[];
   /** How many containers it should have then. */
-  size(nowMs: number): Promise<number>;
+  aim(nowMs: number): Promise<Aim>;
 }
 
 /** By registration, as they are configured now. */
 export class Pools {
   readonly #tenants: ReadonlyMap<string, Tenant>;
   readonly #canAsk: boolean;
+  readonly #ledger: RecentDemandOptions['ledger'];
   readonly #pools = new Map<string, readonly Pool[]>();
 
   /** `canAsk`: containers know where to ask for a job; without that none is parked. */
-  constructor(tenants: ReadonlyMap<string, Tenant>, canAsk: boolean) {
+  constructor(tenants: ReadonlyMap<string, Tenant>, canAsk: boolean, ledger: RecentDemandOptions['ledger']) {
     this.#tenants = tenants;
+    this.#ledger = ledger;
     this.#canAsk = canAsk;
     for (const name of tenants.keys()) this.reconfigure(name);
   }
@@ -33,7 +37,7 @@ export class Pools {
   reconfigure(name: string): void {
     const tenant = this.#tenants.get(name);
     const fills = tenant !== undefined && tenant.leaving === undefined && tenant.registration.observe !== true;
-    const all = fills ? poolsOf(tenant.registration) : [];
+    const all = fills ? poolsOf(tenant.registration, this.#ledger) : [];
     const pools = all.filter(({ isRegistered }) => isRegistered || this.#canAsk);
     if (pools.length > 0) this.#pools.set(name, pools);
     else this.#pools.delete(name);
@@ -53,13 +57,17 @@ export class Pools {
 }
 
 /** Validation has refused the others. */
-function poolsOf(registration: Registration): readonly Pool[] {
+function poolsOf(registration: Registration, ledger: RecentDemandOptions['ledger']): readonly Pool[] {
   return (registration.standby ?? []).flatMap((pool): readonly Pool[] => {
     // Containers of other options or credentials are others.
     const answer = poolLane(registration, pool, backendHashes(registration));
     if (answer.kind === 'refused') return [];
     const isRegistered = pool.mode === 'registered';
-    return [{ lane: answer.lane, isRegistered, maxAgeMs: pool.maxAgeMs, size: scheduledSize(pool) }];
+    const { jobSpec: specHash, lane } = answer;
+    const { demand, labels, maxAgeMs, size: least } = pool;
+    const history = { ledger, registration: registration.name, specHash, least };
+    const byDemand = demand === undefined ? undefined : sizeByDemand({ ...history, demand });
+    return [{ lane, labels, isRegistered, maxAgeMs, aim: scheduledSize(pool, byDemand) }];
   });
 }
 

@@ -36,6 +36,19 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly rate: Pick<LaunchRate, 'roomOf'>;
 }
 
+export interface PoolStatus {
+  readonly registration: string;
+  readonly mode: 'parked' | 'registered';
+  readonly labels: readonly string[];
+  readonly lane: string;
+  /** How many it is to have. */
+  readonly size: number;
+  /** Why so many. */
+  readonly why: string;
+  /** How many it has, those that are starting included. */
+  readonly waiting: number;
+}
+
 export class StandbyLoop {
   readonly #options: StandbyLoopOptions;
   #notBeforeMs = 0;
@@ -45,6 +58,8 @@ export class StandbyLoop {
   #knowsOrphans = false;
   /** Lanes in which registered runners are to wait. */
   readonly #warm = new Set<string>();
+  /** How many runners each pool had when it was last filled. */
+  #had: ReadonlyMap<string, number> = new Map();
   /** Of each, when one was last taken down because GitHub gives it no job. */
   readonly #overlookedAtMs = new Map<string, number>();
 
@@ -74,7 +89,7 @@ export class StandbyLoop {
     const { board, clock, pools } = this.#options;
     const aims = new Map<string, number>();
     for (const [, own] of pools.all())
-      for (const pool of own) if (pool.isRegistered) aims.set(pool.lane.key, await pool.size(clock.now()));
+      for (const pool of own) if (pool.isRegistered) aims.set(pool.lane.key, (await pool.aim(clock.now())).size);
     for (const key of this.#warm) {
       if (aims.has(key)) continue;
       board.setWarm(key, 0);
@@ -97,6 +112,20 @@ export class StandbyLoop {
     this.#notBeforeMs = now + PAUSE_MS;
     handOver.tidy();
     await context.counting.hold(() => this.#fill(now));
+  }
+
+  /** Each pool: how many it is to have, and how many it had when it was last filled. */
+  async status(): Promise<readonly PoolStatus[]> {
+    const { clock, pools } = this.#options;
+    const all: PoolStatus[] = [];
+    for (const [registration, own] of pools.all()) {
+      for (const { aim, isRegistered, labels, lane } of own) {
+        const { size, why } = await aim(clock.now());
+        const mode = isRegistered ? ('registered' as const) : ('parked' as const);
+        all.push({ registration, mode, labels, lane: lane.key, size, why, waiting: this.#had.get(lane.key) ?? 0 });
+      }
+    }
+    return all;
   }
 
   /** The container of a runner asks for its JIT configuration. */
@@ -177,11 +206,12 @@ export class StandbyLoop {
         booting += runners.filter(({ state }) => state === 'creating').length;
         const { open } = backends.usable(lane);
         facts.push({
-          ...{ registration, key: lane.key, size: await pool.size(nowMs), runners: runners.toSorted(keptFirst) },
+          ...{ registration, key: lane.key, size: (await pool.aim(nowMs)).size, runners: runners.toSorted(keptFirst) },
           backends: mayLaunch ? open.filter((backend) => backends.launchRoom(registration, backend) > 0) : [],
         });
       }
     }
+    this.#had = new Map(facts.map(({ key, runners }) => [key, runners.length]));
     const plan = planStandby({
       pools: facts,
       waiting: await this.#waiting(facts, byKey),
@@ -202,10 +232,10 @@ export class StandbyLoop {
    * Of the runners that wait registered, those that no job needs. `trials`: undefined where nothing may be launched. Those
    * beyond its size are surplus, as in any lane.
    */
-  async #registered({ lane, size }: Pool, trials: Set<string> | undefined, nowMs: number): Promise<PoolFacts> {
+  async #registered({ aim, lane }: Pool, trials: Set<string> | undefined, nowMs: number): Promise<PoolFacts> {
     const { backends, board, holds, ledger } = this.#options;
     const { key, registration } = lane;
-    const most = await size(nowMs);
+    const { size: most } = await aim(nowMs);
     // Without a job it has no row; and a changed one has none of its jobs admitted anew.
     if (most > 0 && board.counts(key)?.lane.specHash !== lane.specHash) {
       await ledger.putLane(lane);
