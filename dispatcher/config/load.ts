@@ -80,6 +80,8 @@ export interface ConfigurationSources {
   readonly elsewhere?: (dispatcher: DispatcherConfig) => Promise<readonly RegistrationSource[]>;
   /** What is in the clouds' own stores. Default: it is not read, which is a note. */
   readonly secretValues?: SecretValues;
+  /** How long they are waited for. Default: as at a start. */
+  readonly secretWaitMs?: number;
   /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
@@ -129,6 +131,7 @@ export interface Inspection {
 /** For values in the clouds' own stores, all of them together: what has not come by then comes as a change. */
 const START_WAIT_MS = 15_000;
 const RELOAD_WAIT_MS = 500;
+const CHECK_WAIT_MS = 5_000;
 
 const MAX_REGISTRATIONS = 20_000;
 /** Enough for tens of thousands of tenants. */
@@ -141,7 +144,6 @@ export const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_0
  * them is the platform's to fix, and an earlier dispatcher that still serves should go on.
  */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
-  sources.secretValues?.waitFor(START_WAIT_MS);
   const inspection = await inspectConfiguration(sources, 'required');
   const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete, sourceProblems } = inspection;
   const setAside = new Set(quarantined.map(({ name }) => name));
@@ -165,8 +167,7 @@ export async function loadConfiguration(sources: ConfigurationSources): Promise<
 export async function reloadConfiguration(
   sources: ConfigurationSources & { readonly memory: ReadingMemory },
 ): Promise<Loaded> {
-  sources.secretValues?.waitFor(RELOAD_WAIT_MS);
-  const inspection = await inspectConfiguration(sources, 'required');
+  const inspection = await inspectConfiguration({ secretWaitMs: RELOAD_WAIT_MS, ...sources }, 'required');
   const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete } = inspection;
   const platformProblems = [...inspection.platformProblems, ...inspection.sourceProblems];
   const dispatcher = platform.config;
@@ -204,7 +205,8 @@ export async function checkDocument(
   const names = [...others, ...asideOthers, { name }].map((one) => ({ name: one.name, file }));
   const beyond = beyondLimits(names, tenants).get(name);
   if (beyond !== undefined) return { problems: beyond.problems, notes: [] };
-  const shared = sharedBy(sources);
+  // Its author waits for it, and nobody else.
+  const shared = sharedBy({ secretWaitMs: CHECK_WAIT_MS, ...sources });
   const files = new RegistrationFiles({
     ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
     ...{ platform, tenants, known: undefined, sourceOf: new Map() },
@@ -988,6 +990,8 @@ interface Shared {
 
 function sharedBy(sources: ConfigurationSources): Shared {
   const { environment, files, dispatcherFile, secretValues, secrets = 'required' } = sources;
-  const references = new References({ environment, files, secretValues, folder: dirname(resolve(dispatcherFile)) });
+  const secretsUntilMs = secretValues?.until(sources.secretWaitMs ?? START_WAIT_MS);
+  const folder = dirname(resolve(dispatcherFile));
+  const references = new References({ environment, files, secretValues, secretsUntilMs, folder });
   return { sources, references, secrets, keys: new PrivateKeys() };
 }

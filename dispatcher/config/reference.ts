@@ -21,6 +21,8 @@ export interface ReferenceSources {
   readonly files: Pick<Files, 'read'>;
   /** Undefined: nothing in the clouds' own stores is read. */
   readonly secretValues?: SecretValues | undefined;
+  /** Until when values in them are waited for. */
+  readonly secretsUntilMs?: number | undefined;
   /** Of dispatcher.yaml: `${file:…}` is relative to it. */
   readonly folder: string;
 }
@@ -60,8 +62,9 @@ export class References {
   }
 
   /** Not kept here: the values are. */
-  secret(reference: SecretReference, context: Omit<SecretContext, 'values'>): Promise<ResolvedSecret> {
-    return resolveSecret(reference, { ...context, values: this.#sources.secretValues });
+  secret(reference: SecretReference, context: Omit<SecretContext, 'untilMs' | 'values'>): Promise<ResolvedSecret> {
+    const { secretValues: values, secretsUntilMs: untilMs = 0 } = this.#sources;
+    return resolveSecret(reference, { ...context, untilMs, values });
   }
 }
 

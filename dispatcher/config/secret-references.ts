@@ -42,6 +42,8 @@ export interface SecretContext {
   readonly backends: unknown;
   /** Undefined: nothing is read here. */
   readonly values: SecretValues | undefined;
+  /** Until when a value is waited for. */
+  readonly untilMs: number;
   readonly isPlaceholder: (value: unknown) => boolean;
 }
 
@@ -61,20 +63,20 @@ export async function resolveSecret(reference: SecretReference, context: SecretC
   const { reach, values } = context;
   const own = ownKeys(reference.scheme, store, address, context);
   const isGranted = reach.kind === 'tenant' && matchesAny(reach.grant?.secretStores ?? [], address.secret);
-  if (isGranted) return await read({ store, address, key: undefined }, reach, values);
+  if (isGranted) return await read({ store, address, key: undefined }, context);
   if (values === undefined) {
     return {
       resolution: own.isThere || reach.kind === 'platform' ? unread(address) : refused(reference, address, reach),
     };
   }
-  if (own.key !== undefined) return await read({ store, address, key: own.key }, reach, values);
+  if (own.key !== undefined) return await read({ store, address, key: own.key }, context);
   // A key that is there and has no value yet must not become the dispatcher's own identity.
   if (own.isPending) {
     const message = `the credentials of the backend that read ${address.secret} have no value`;
     const cure = 'Provide them; they cannot be in such a store themselves.';
     return { resolution: { outcome: 'absent', message, cure } };
   }
-  if (reach.kind === 'platform') return await read({ store, address, key: undefined }, reach, values);
+  if (reach.kind === 'platform') return await read({ store, address, key: undefined }, context);
   return { resolution: refused(reference, address, reach) };
 }
 
@@ -124,12 +126,11 @@ function credentialsIn(options: unknown): unknown {
 
 async function read(
   sought: { readonly store: SecretStore; readonly address: SecretAddress; readonly key: StoreKey | undefined },
-  reach: Reach,
-  values: SecretValues | undefined,
+  { reach, untilMs, values }: SecretContext,
 ): Promise<ResolvedSecret> {
   if (values === undefined) return { resolution: unread(sought.address) };
   const whole = { ...sought, owner: reach.kind === 'tenant' ? reach.alias : '' };
-  return { resolution: await values.resolve(whole), path: values.pathOf(whole) };
+  return { resolution: await values.resolve(whole, untilMs), path: values.pathOf(whole) };
 }
 
 function unread({ secret }: SecretAddress): Resolution {

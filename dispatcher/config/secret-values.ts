@@ -25,6 +25,7 @@ const REFRESH_MS = 5 * 60_000;
 const RETRY_MS = 5_000;
 const TICK_MS = 1_000;
 const READ_MS = 10_000;
+const FORGET_MS = 60_000;
 /** Reads at once: of one tenant, and of all. */
 const OWNER_READS = 4;
 const ALL_READS = 64;
@@ -60,6 +61,8 @@ interface Entry {
   failure: SecretFailure | undefined;
   version: number;
   changedAtMs: number;
+  /** By a file that is read, or checked. */
+  askedAtMs: number;
   readAtMs: number | undefined;
   failures: number;
   dueMs: number;
@@ -77,7 +80,7 @@ export class SecretValues {
   readonly #queues = new Map<string, Entry[]>();
   readonly #running = new Map<string, number>();
   #all = 0;
-  #waitUntilMs = 0;
+  #isWatched: (path: string) => boolean = () => true;
   /** Of this process: keys are compared, and not to be found by their hash. */
   readonly #salt = randomBytes(32);
   #failures: RatedLog | undefined;
@@ -88,9 +91,9 @@ export class SecretValues {
     this.#options = options;
   }
 
-  /** How long a reading of the configuration waits for values, all of them together. */
-  waitFor(ms: number): void {
-    this.#waitUntilMs = this.#options.clock.now() + ms;
+  /** Until when a reading waits that begins now: so long for all of its values together. */
+  until(ms: number): number {
+    return this.#options.clock.now() + ms;
   }
 
   /** `path`: to be watched like a file. */
@@ -99,7 +102,7 @@ export class SecretValues {
     return `secret ${this.#hash([address.secret, address.version, key ?? null, owner])}`;
   }
 
-  async resolve(sought: SoughtSecret): Promise<Resolution> {
+  async resolve(sought: SoughtSecret, untilMs: number): Promise<Resolution> {
     const path = this.pathOf(sought);
     let entry = this.#entries.get(path);
     if (entry === undefined) {
@@ -107,14 +110,15 @@ export class SecretValues {
       const { clock } = this.#options;
       entry = {
         ...{ path, sought, reader: this.#readerOf(sought) },
-        ...{ value: undefined, failure: undefined, version: 0, changedAtMs: clock.now() },
+        ...{ value: undefined, failure: undefined, version: 0, changedAtMs: clock.now(), askedAtMs: clock.now() },
         ...{ readAtMs: undefined, failures: 0, dueMs: clock.now(), reading: undefined },
       };
       this.#entries.set(path, entry);
       this.#ofOwner.set(sought.owner, (this.#ofOwner.get(sought.owner) ?? new Set()).add(entry));
       this.#ask(entry);
     }
-    if (entry.value === undefined && entry.failure === undefined) await this.#waited(entry);
+    entry.askedAtMs = this.#options.clock.now();
+    if (entry.value === undefined && entry.failure === undefined) await this.#waited(entry, untilMs);
     return resolutionOf(entry);
   }
 
@@ -124,9 +128,21 @@ export class SecretValues {
     return entry === undefined ? undefined : { text: `${entry.version}`, changedAtMs: entry.changedAtMs };
   }
 
-  /** Nothing refers to the others any more. */
+  /** What nothing refers to is forgotten, unless it was just asked for: a reading may be under way. */
   keepOnly(isWatched: (path: string) => boolean): void {
-    for (const [path, entry] of this.#entries) if (!isWatched(path)) this.#forget(path, entry);
+    this.#isWatched = isWatched;
+    this.#clear();
+  }
+
+  #clear(): void {
+    const beforeMs = this.#options.clock.now() - FORGET_MS;
+    let isLess = false;
+    for (const [path, entry] of this.#entries) {
+      if (entry.askedAtMs > beforeMs || this.#isWatched(path)) continue;
+      this.#forget(path, entry);
+      isLess = true;
+    }
+    if (!isLess) return;
     const used = new Set([...this.#entries.values()].map(({ reader }) => reader));
     for (const [key, reader] of this.#readers) if (!used.has(reader)) this.#readers.delete(key);
   }
@@ -142,6 +158,7 @@ export class SecretValues {
     this.#failures = new RatedLog({ ...rate, log });
     this.#recoveries = new RatedLog({ ...rate, log: { warn: (event, fields) => log.info(event, fields) } });
     const tick = (): void => {
+      this.#clear();
       const nowMs = this.#options.clock.now();
       for (const entry of this.#entries.values()) if (entry.dueMs <= nowMs) this.#ask(entry);
       this.#cancel = this.#options.clock.after(TICK_MS, tick);
@@ -154,9 +171,9 @@ export class SecretValues {
     this.#cancel();
   }
 
-  async #waited({ reading }: Entry): Promise<void> {
+  async #waited({ reading }: Entry, untilMs: number): Promise<void> {
     const { clock } = this.#options;
-    const leftMs = this.#waitUntilMs - clock.now();
+    const leftMs = untilMs - clock.now();
     if (reading === undefined || leftMs <= 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = clock.after(leftMs, resolve);
@@ -327,6 +344,6 @@ function resolutionOf({ value, failure, sought }: Entry): Resolution {
   return {
     outcome: 'absent',
     message: `${sought.address.secret} is being read`,
-    cure: 'Nothing is to be done: it is in force when it is there.',
+    cure: 'Wait a moment: it is in force when it is there.',
   };
 }

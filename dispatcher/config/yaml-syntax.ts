@@ -70,7 +70,7 @@ export function quoted(offset: number, message: string): YamlMistake {
 
 /** `[${env:A}]`: the braces of the reference are parsed as a map's. */
 function bareReference(line: Line): YamlMistake | undefined {
-  const found = /(?<=[[{,:-]\s*)\$\{(?:env|file):[^}]*\}/.exec(line.text);
+  const found = /(?<=[[{,:-]\s*)\$\{[a-z-]{1,20}:[^}]*\}/.exec(line.text);
   const before = found === null ? '' : line.text.slice(0, found.index);
   if (found === null || !/[[{]/.test(before)) return undefined;
   return {

@@ -73,6 +73,11 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
     '1:11: between brackets, a reference needs quotes. Write `"${env:X}"`.',
   ],
   [
+    'a reference to a secret store in a list',
+    'secrets: [${gcp-secret:projects/p/secrets/s}]\n',
+    '1:11: between brackets, a reference needs quotes. Write `"${gcp-secret:projects/p/secrets/s}"`.',
+  ],
+  [
     'a reference in a map',
     'credentials: { token: ${file:secrets/x} }\n',
     '1:23: between brackets, a reference needs quotes. Write `"${file:secrets/x}"`.',

@@ -249,6 +249,24 @@ describe('secrets in the clouds’ own stores, while a dispatcher runs', () => {
     expect(asked('acme.vault')).to.equal(before);
   });
 
+  it('are read for a document of the admin API, whose author waits for it', async () => {
+    await start({ 'registrations/labs.yaml': labs() });
+    const present = now();
+    if (present === undefined) throw new Error('nothing is in force');
+    const document = { name: 'acme', file: 'api:acme', text: acme() };
+    expect((await during(files.live.check(document, present))).problems).to.deep.equal([]);
+    stores.vaults.setState(ACME, 'disabled');
+    values.refresh();
+    await settled();
+    const { problems } = await during(files.live.check(document, present));
+    expect(problems.map(({ message }) => message).join()).to.include('is disabled');
+    // It was not put in force: after a while it is asked for no more.
+    await advance(10 * MINUTES);
+    const before = asked('acme.vault');
+    await advance(10 * MINUTES);
+    expect(asked('acme.vault')).to.equal(before);
+  });
+
   it('of one tenant, whose store never answers, keep none of another waiting', async () => {
     stores.fault({ kind: 'silence', host: 'acme-slow' });
     const many = (from: number) => ({
