@@ -1,7 +1,7 @@
 /** What a deployed dispatcher gets beside its configuration: certificate, proxy, authorities. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -112,6 +112,19 @@ describe('the way out and in of a deployed dispatcher', function () {
     } finally {
       service.kill('SIGKILL');
     }
+  });
+
+  it('has references to secret stores as they are, which the deployed dispatcher reads', async () => {
+    const registrations = (await readdir(join(folder, 'registrations'))).map((name) =>
+      join(folder, 'registrations', name),
+    );
+    const [file = ''] = registrations;
+    const reference = '${gcp-secret:projects/acme-ci/secrets/token}';
+    await writeFile(file, (await readFile(file, 'utf8')).replace('${file:secrets/token}', reference));
+    said.length = 0;
+    const bundle = decodeBundle((await packed()).deployment.bundle);
+    expect(JSON.stringify(bundle?.files)).to.include(reference);
+    expect(said.join('')).to.not.include('problem');
   });
 
   it('refuses a certificate that its key does not belong to', async () => {
