@@ -180,6 +180,11 @@ export function placedWords(told: Told): string {
   return `${source === 'github' ? 'GitHub' : backendIn(source)}: ${failureWords(told)}`;
 }
 
+/** What a service says then names the account: its quotas, its subscription or project. */
+export function isOfTheAccount(kind: FailureKind): boolean {
+  return kind === 'unauthorized' || kind === 'quota';
+}
+
 /** For a line in the log. */
 export function failureFields(told: Failure): Readonly<Record<string, unknown>> {
   const { source, kind, code, requestId, message } = told;

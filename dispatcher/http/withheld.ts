@@ -2,17 +2,15 @@
  * What a service said to the platform's own account is not for tenants: quotas and credentials name that account, its
  * subscription or its project. A tenant is told that it is so, and the platform's administrators what it is. Pure.
  */
-import { type Failure, failureWords } from '../failures/failure.ts';
+import { type Failure, failureWords, isOfTheAccount } from '../failures/failure.ts';
 import type { BackendStatus } from '../lifecycle/backends.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { Sight } from './sight.ts';
 
 export const WITHHELD = "the platform's account cannot be used for this now: ask its administrators, who see why";
 
-const OF_THE_ACCOUNT: ReadonlySet<Failure['kind']> = new Set(['unauthorized', 'quota']);
-
 export function toldFailure(sight: Sight, failure: Failure): Failure {
-  if (!OF_THE_ACCOUNT.has(failure.kind) || seesSource(sight, failure.source)) return failure;
+  if (!isOfTheAccount(failure.kind) || seesSource(sight, failure.source)) return failure;
   return withheldFailure(failure);
 }
 
@@ -54,7 +52,7 @@ export function toldText<Text extends string | undefined>(
   let told: string = text;
   for (const status of backends()) {
     if (status.registration !== registration || sight.seesBackend(registration, status.backend)) continue;
-    const said = status.closures.map(({ failure }) => failure).filter(({ kind }) => OF_THE_ACCOUNT.has(kind));
+    const said = status.closures.map(({ failure }) => failure).filter(({ kind }) => isOfTheAccount(kind));
     for (const failure of [...said, ...(status.notListed === null ? [] : [status.notListed])]) {
       told = told.replaceAll(failureWords(failure), WITHHELD).replaceAll(failure.message, WITHHELD);
     }

@@ -276,6 +276,10 @@ class LoopingEngine implements Engine {
         const rest = this.#restingRows.get(laneKey);
         return rest === undefined ? undefined : `its lane is not planned: ${failureWords(rest.failure)}`;
       },
+      isShared: (registration, name) => {
+        const backend = tenants.get(registration)?.registration.backends.find((one) => one.name === name);
+        return backend === undefined || backend.shared === true;
+      },
       ledgerClosed: () => {
         const closure = this.ledgerClosed();
         return closure === undefined ? undefined : closureWords(closure);

@@ -2,27 +2,40 @@
 
 import { timeOfDay } from '../../time/time-of-day.ts';
 import { MINUTE } from '../../time/units.ts';
-import { failureWords } from '../failures/failure.ts';
+import { type Failure, failureWords } from '../failures/failure.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { awaitsLastWord } from './machine/last-word.ts';
 
 const MAX_LINE_LENGTH = 200;
 
-/** `runners`: those of the lane without a known job, from `creating` to `busy`. */
-export function supplyReason(runners: readonly RunnerRow[], nowMs: number): string {
+/** `runners`: those of the lane without a known job, from `creating` to `busy`. `words`: of what failed before. */
+export function supplyReason(
+  runners: readonly RunnerRow[],
+  nowMs: number,
+  words: (failure: Failure) => string = failureWords,
+): string {
   const order = ['busy', 'online', 'starting', 'creating'] as const;
   for (const state of order) {
     const runner = runners.filter((other) => other.state === state).at(-1);
-    if (runner !== undefined) return supplied(runner, state, nowMs);
+    if (runner !== undefined) return supplied(runner, state, { nowMs, words });
   }
   return 'a runner of another lane, with these labels and more, is expected to take it';
 }
 
-function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'creating', nowMs: number): string {
+interface Telling {
+  readonly nowMs: number;
+  readonly words: (failure: Failure) => string;
+}
+
+function supplied(
+  runner: RunnerRow,
+  state: 'busy' | 'online' | 'starting' | 'creating',
+  { nowMs, words }: Telling,
+): string {
   const place = runner.backend === null ? '' : ` on ${runner.backend}`;
   const since = lasting(nowMs - runner.stateSinceMs);
   const limit = runner.deadlineAtMs === null ? '' : `; it is given up at ${timeOfDay(runner.deadlineAtMs)}`;
-  const failure = runner.failure === null ? '' : ` (${failureWords(runner.failure)})`;
+  const failure = runner.failure === null ? '' : ` (${words(runner.failure)})`;
   switch (state) {
     case 'busy':
       return `its runner ${runner.name} is busy with a job that GitHub has not named yet, for ${since}`;

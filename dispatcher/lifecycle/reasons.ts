@@ -1,6 +1,7 @@
 /** Why each waiting job and lane waits, derived from the engine's current state and the ledger. */
 import type { Clock } from '../../time/clock.ts';
 import { timeOfDay } from '../../time/time-of-day.ts';
+import { type Failure, failureWords, isOfTheAccount } from '../failures/failure.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
@@ -22,6 +23,8 @@ export interface ReasonSources {
   readonly notSettled: (jobKey: string) => string | undefined;
   /** Why the lane is not planned, while its row cannot be read. */
   readonly laneNotPlanned: (laneKey: string) => string | undefined;
+  /** Whether the backend is the platform's, for this registration, or is not configured any more. */
+  readonly isShared: (registration: string, backend: string) => boolean;
   /** While nothing can be recorded, that is the only reason. */
   readonly ledgerClosed: () => string | undefined;
 }
@@ -90,11 +93,22 @@ export class Reasons {
       // A runner that GitHub is asked to register does not count as supply where it refused the ones before.
       const trying = runners.every(({ githubRunnerId, state }) => state === 'creating' && githubRunnerId === null);
       if (trying && obstacles.github !== undefined) return obstacles.github;
-      const supply = supplyReason(runners, clock.now());
+      const supply = supplyReason(runners, clock.now(), (failure) => this.#earlierWords(failure));
       // One that tries again what was refused: what the service said is still the last word.
       return obstacles.closed === undefined ? supply : `${supply}; ${closedWords(obstacles.closed)}`;
     }
     return waitReason(obstacles, await this.#placeFreeAt(lane.registration));
+  }
+
+  /**
+   * A runner keeps what a service said last, and that service may have said something else since. A tenant is told the present
+   * words of a shared account by their kind alone, and nothing would know these.
+   */
+  #earlierWords(failure: Failure): string {
+    const [registration = '', backend] = failure.source.split('/');
+    if (backend === undefined || !isOfTheAccount(failure.kind)) return failureWords(failure);
+    if (!this.#sources.isShared(registration, backend)) return failureWords(failure);
+    return `${failure.kind} at ${backend}: its administrators see why`;
   }
 
   async #supply(lane: LaneSpec): Promise<readonly RunnerRow[]> {
