@@ -264,7 +264,9 @@ export async function inspectConfiguration(
     ...{ platform, tenants, known, sourceOf },
   });
   const parts = { platform, tenants, shared, found, known, files };
-  const { registrations: all, refused } = await registrationsIn(named, parts);
+  const inFiles = await registrationsIn(named, parts);
+  const { refused } = inFiles;
+  const all = boundedFiles(inFiles.registrations, entries, sources.registrationsFolder, found);
   const beyond = beyondLimits(all, tenants);
   sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(named.map(({ file }) => file)));
   let looked = 0;
@@ -646,12 +648,12 @@ async function registrationFiles(
   return { files, quarantined };
 }
 
-function boundedFiles(
-  files: readonly NamedFile[],
+function boundedFiles<File extends NamedFile>(
+  files: readonly File[],
   { quarantined }: Pick<FolderEntries, 'quarantined'>,
   folder: string,
   found: Findings,
-): readonly NamedFile[] {
+): readonly File[] {
   if (files.length + quarantined.length <= MAX_REGISTRATIONS) return files;
   const message = `there are ${files.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
   found.file(folder, message, 'Split them between dispatchers.');
@@ -704,6 +706,9 @@ function beyondLimits(
   return beyond;
 }
 
+/** Of one file: whoever may write it must not fill lists with what it may not have. */
+const MAX_REFUSED = 20;
+
 interface RegistrationsFound {
   /** One of each name. */
   readonly registrations: readonly RegistrationEntry[];
@@ -734,13 +739,11 @@ async function registrationsIn(files: readonly NamedFile[], parts: Parts): Promi
     const entry = files[index];
     if (entry === undefined || several === undefined) continue;
     const { file, name: stem } = entry;
-    const refuse = (key: string, problem: Problem): void =>
-      void refused.push({
-        name: `${stem}.yaml ${key.slice(0, 64)}`.trim(),
-        file,
-        problems: [problem],
-        claims: undefined,
-      });
+    const inFile: Quarantined[] = [];
+    const refuse = (key: string, problem: Problem): void => {
+      const name = `${stem}.yaml ${key.slice(0, 64)}`.trim();
+      inFile.push({ name, file, problems: [problem], claims: undefined });
+    };
     for (const { key, problem } of several.wrong) refuse(key, problem);
     if (several.names.length === 0 && several.wrong.length === 0) {
       const [problem = wholeFile(file, 'it holds no registration', 'Write one, or remove the file.')] =
@@ -757,6 +760,12 @@ async function registrationsIn(files: readonly NamedFile[], parts: Parts): Promi
         tell(`${basename(other.file)} has a registration of that name as well`, 'Give one of them another name.');
       } else byName.set(name, { name, file, among: { stem, problems: several.problems } });
     }
+    refused.push(...inFile.slice(0, MAX_REFUSED));
+    const more = inFile.length - MAX_REFUSED;
+    if (more <= 0) continue;
+    const message = `${more} more names in this file cannot be its registrations`;
+    const problems = [wholeFile(file, message, 'Correct the others first.')];
+    refused.push({ name: `${stem}.yaml`, file, problems, claims: undefined });
   }
   const order = new Map(files.map(({ file }, index) => [file, index]));
   const at = ({ file }: RegistrationEntry) => order.get(file) ?? 0;
@@ -795,8 +804,20 @@ function whyNotIn(
   tenants: TenantLookup | undefined,
 ): { readonly message: string; readonly cure: string } | undefined {
   const [owner, ...rivals] = tenants?.(stem) ?? [];
-  // What is wrong with the file itself is told of each registration in it.
-  if (tenants === undefined || owner === undefined || rivals.length > 0) return undefined;
+  if (tenants === undefined) return undefined;
+  // Whoever may write into a file that is nobody's is not the tenant whose name it holds.
+  if (owner === undefined) {
+    return {
+      message: `dispatcher.yaml does not assign this file to a tenant, as it would a registration \`${stem}\``,
+      cure: `Rename the file to a name of its tenant; or add \`${stem}\` to the \`registrations\` of a tenant there.`,
+    };
+  }
+  if (rivals.length > 0) {
+    return {
+      message: `dispatcher.yaml gives this file to ${rivals.length + 1} tenants, as it would a registration \`${stem}\``,
+      cure: `Name \`${stem}\` in the \`registrations\` of one of them.`,
+    };
+  }
   const owners = tenants(name);
   if (owners.length === 1 && owners[0]?.name === owner.name) return undefined;
   if (owner.grant === undefined && owners.length === 1 && owners[0]?.grant === undefined) return undefined;

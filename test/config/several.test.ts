@@ -154,6 +154,44 @@ describe('a file of several registrations', () => {
       });
     }
 
+    for (const [what, more] of [
+      ['of none', {}],
+      ['of two', { web: { registrations: ['web', 'web-*', 'x'] }, mobile: { registrations: ['mobile', 'x'] } }],
+    ] as const) {
+      it(`is refused whole where its file is one ${what}, whatever names it holds`, async () => {
+        const own = { web: tenant(['web', 'web-*'], 'web'), mobile: tenant(['mobile', 'mobile-*'], 'mobile') };
+        const tenants = Object.fromEntries(
+          Object.entries(own).map(([name, grant]) => [
+            name,
+            { ...grant, ...Object.entries(more).find(([key]) => key === name)?.[1] },
+          ]),
+        );
+        const loaded = await load(
+          {
+            'dispatcher.yaml': dispatcherYaml + stringify({ tenants }),
+            'registrations/x.yaml': several({ 'web-a': cloud('web', 'WEB') }),
+            'registrations/mobile.yaml': mobile,
+          },
+          { environment: { ...environment, TENANT_MOBILE_TOKEN: 'ghp_of-mobile' } },
+        );
+        if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+        const { registrations, quarantined } = loaded.configuration;
+        expect(registrations.map(({ name }) => name)).to.deep.equal(['mobile']);
+        expect(quarantined.map(({ name }) => name)).to.deep.equal(['x.yaml web-a']);
+        expect(quarantined[0]?.problems[0]?.message).to.match(/dispatcher\.yaml (?:does not assign|gives) this file/);
+      });
+    }
+
+    it('tells of at most 20 that it may not have', async () => {
+      const names = Array.from({ length: 90 }, (_, index) => [`other-${index}`, {}]);
+      const problems = await problemsOf(
+        { 'dispatcher.yaml': platform, 'registrations/web.yaml': several(Object.fromEntries(names)) },
+        { environment },
+      );
+      expect(problems).to.have.length(21);
+      expect(problems.join()).to.include('70 more names in this file cannot be its registrations');
+    });
+
     it('refers to its own secrets alone, whatever it is called', async () => {
       const files = {
         'dispatcher.yaml': platform,
