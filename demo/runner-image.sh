@@ -50,6 +50,7 @@ fi
 echo "building the runner image $image on $base" >&2
 
 cp -R "$here/../runner-image/." "$context"
+mkdir -p "$context/dist"
 rm -f "$context"/dist/*
 "$here/../simulators/github/runner-release/make.sh" "$version" "$node" "$context/dist" >/dev/null
 (cd "$context/dist" && sha256sum ./*.tar.gz | sed 's/ \.\// /') >"$context/runner.sha256"

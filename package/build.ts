@@ -11,7 +11,7 @@ import manifest from '../package.json' with { type: 'json' };
 const ROOT = join(import.meta.dirname, '..');
 const TARGET = join(ROOT, 'dist');
 /**
- * What is read at run time besides JavaScript: templates, the demo's runner and workflow. Named one by one, because a clone
+ * What is read at run time besides JavaScript: templates, the demo's runner, its image and workflow. Named one by one, because a clone
  * that serves has its owner's registrations and keys beside them.
  */
 const BESIDES_SOURCES = [
@@ -20,6 +20,7 @@ const BESIDES_SOURCES = [
   'simulators/github/runner.{mjs,sh}',
   'simulators/github/runner-release/{*.sh,*.template,bin/Runner.Listener}',
   'demo/{*.sh,workflow.yaml}',
+  'runner-image/{Dockerfile,build.sh,runner.sha256,build/*,scripts/*}',
   'registrations/{*.example.yaml,*.schema.json}',
 ];
 const ENTRY = 'dispatcher/cli/shr.mjs';

@@ -388,6 +388,8 @@ export interface DemoBackend {
   runnerUrl(port: number): string;
   /** Lets runners connect to that port. Called once the simulated GitHub listens. */
   open(port: number): Promise<void>;
+  /** A command line that removes what a killed demo leaves: containers whose names begin so, and the rest. */
+  removal?(containers: string): string;
   /** Removes everything that was created for the demo. */
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ command -v docker >/dev/null || {
 target=${TARGET:-slim}
 version=$(sed -n 's/.*actions-runner-linux-[^-]*-\(.*\)\.tar\.gz$/\1/p' "$here/runner.sha256" | sort -u)
 if [ -z "$version" ]; then
-  echo 'no release of the runner is pinned: run shr runner-dist pin --registration NAME in the folder of dispatcher.yaml, which asks GitHub and writes runner-image/runner.sha256' >&2
+  echo 'no release of the runner is pinned: run shr runner-dist pin --public, which asks github.com and writes runner-image/runner.sha256, or shr runner-dist pin --registration NAME in the folder of dispatcher.yaml, which asks the GitHub of that registration' >&2
   exit 1
 fi
 if [ "$(printf '%s\n' "$version" | wc -l)" -ne 1 ]; then

@@ -1,10 +1,12 @@
 /** Starts simulators from the command line: `npm run simulators -- github ali-eci`. */
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { type CloudFlags, clouds } from './command-line/clouds.ts';
-import { REGISTRATION, writeConfiguration } from './command-line/configuration.ts';
+import { REGISTRATION, WEBHOOK_URL, writeConfiguration } from './command-line/configuration.ts';
+import { startDocker } from './command-line/docker.ts';
 import type { Started } from './command-line/started.ts';
 import { startGithubSimulator } from './github/index.ts';
 
@@ -76,12 +78,15 @@ async function startGithub(flags: GithubFlags): Promise<Started> {
   const repository = `${flags.organization}/${flags.repository[0] ?? ''}`;
   facts.push([
     'push',
-    `curl --data-binary @demo/workflow.yaml ${simulator.url}/_simulator/repos/${repository}/workflows`,
+    `curl -so /dev/null -w '%{http_code}\\n' --data-binary @demo/workflow.yaml ${simulator.url}/_simulator/repos/${repository}/workflows`,
   ]);
   return {
     name: 'github',
     facts,
-    github: { url: simulator.url, organization: flags.organization, token },
+    github: {
+      ...{ url: simulator.url, organization: flags.organization, token },
+      ...(flags.webhook === undefined || secret === undefined ? {} : { webhookSecret: secret }),
+    },
     close: () => simulator.close(),
   };
 }
@@ -112,7 +117,8 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
   for (const { name, facts } of started) {
     if (started.length > 1) console.log(`${name}`);
     for (const [word, text] of facts) console.log(`${word.padEnd(7)} ${text}`);
-    console.log(`more    simulators/${name}/README.md: what it does, and its faults`);
+    const place = name === DOCKER ? 'providers' : 'simulators';
+    console.log(`more    ${place}/${name}/README.md: what it does${name === DOCKER ? '' : ', and its faults'}`);
     if (started.length > 1) console.log('');
   }
   if (started.some(({ backend }) => backend !== undefined)) {
@@ -129,6 +135,8 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
   }
 }
 
+/** Besides simulators: this machine's own engine, for the jobs of the simulated GitHub. */
+const DOCKER = 'docker';
 const names = ['github', ...Object.keys(clouds)];
 
 const program = new Command('simulators')
@@ -138,6 +146,7 @@ const program = new Command('simulators')
     'after',
     `
 Several at once, each as it is by default: npm run simulators -- github ali-eci azure-aci gcp-cloud-run gcp-batch
+With this machine's Docker engine as the backend (Linux): npm run simulators -- github docker
 It writes a configuration that points at them, for shr doctor, shr verify-live and shr serve.`,
   );
 
@@ -179,9 +188,10 @@ const several = new Command('simulators')
   .option('--folder <path>', 'where to write a configuration for them (default: a new temporary folder)')
   .option('--free-ports', 'any that are free, in place of the usual ones')
   .action((wanted: readonly string[], flags: { folder?: string; freePorts?: true }) => {
-    const unknown = wanted.find((name) => !names.includes(name));
+    const unknown = wanted.find((name) => ![...names, DOCKER].includes(name));
     if (unknown !== undefined) {
-      return program.error(`error: there is no simulator '${unknown}'; there are ${names.join(', ')}`, { exitCode: 2 });
+      const words = `error: there is no simulator '${unknown}'; there are ${names.join(', ')}, and the engine ${DOCKER}`;
+      return program.error(words, { exitCode: 2 });
     }
     return run(
       [...new Set(wanted)].map((name) => byDefault(name, flags.freePorts === true)),
@@ -190,6 +200,7 @@ const several = new Command('simulators')
   });
 
 function byDefault(name: string, freePorts: boolean): () => Promise<Started> {
+  if (name === DOCKER) return startDocker;
   const cloud = clouds[name];
   if (cloud === undefined) {
     return () =>
@@ -200,6 +211,8 @@ function byDefault(name: string, freePorts: boolean): () => Promise<Started> {
         seed: 1,
         organization: 'acme',
         repository: ['web', 'api'],
+        webhook: WEBHOOK_URL,
+        secret: randomBytes(32).toString('hex'),
       });
   }
   const { port, httpPort = 0 } = freePorts ? { port: 0 } : cloud;
@@ -209,5 +222,5 @@ function byDefault(name: string, freePorts: boolean): () => Promise<Started> {
 }
 
 const [first = '', second = ''] = process.argv.slice(2);
-const isSeveral = names.includes(first) && second !== '' && !second.startsWith('-');
+const isSeveral = [...names, DOCKER].includes(first) && second !== '' && !second.startsWith('-');
 await (isSeveral ? several : program).parseAsync();

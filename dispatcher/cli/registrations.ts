@@ -199,7 +199,9 @@ function runnersText({ liveRunners, maxRunners, observes }: RegistrationView): s
 
 function pollText({ poll }: RegistrationView, nowMs: number): string {
   const how = poll.intervalSeconds === null ? 'off' : `every ${formatDuration(poll.intervalSeconds * SECOND)}`;
-  return poll.lastAt === null ? how : `${how}, last ${age(poll.lastAt, nowMs)} ago`;
+  const last = poll.lastAt === null ? '' : `, last ${age(poll.lastAt, nowMs)} ago`;
+  const waitMs = poll.waitsUntil === null ? 0 : Date.parse(poll.waitsUntil) - nowMs;
+  return `${how}${last}${waitMs > 0 ? `, waits ${formatDuration(Math.ceil(waitMs / SECOND) * SECOND)} for the limits of GitHub's API` : ''}`;
 }
 
 function problemsText(problems: readonly ProblemView[]): string {

@@ -38,6 +38,7 @@ import {
   type Gathered,
   gather,
   isBase,
+  isMisnamed,
   type NamedFile,
   type RegistrationSource,
   stateOf,
@@ -627,8 +628,8 @@ async function registrationFiles(
     const file = join(folder, entry);
     if (entry.endsWith('.example.yaml') || entry.startsWith('.')) continue;
     if (isBase(entry)) continue;
-    if (entry.endsWith('.yml')) {
-      const name = entry.slice(0, -'.yml'.length);
+    if (isMisnamed(entry)) {
+      const name = entry.slice(0, entry.lastIndexOf('.'));
       // Under its full name: `acme.yml` is not the registration `acme`, and must not set that one aside.
       refuse(entry, file, 'registrations end in .yaml', `Rename it to ${name}.yaml, or move it elsewhere.`);
       continue;

@@ -106,13 +106,18 @@ export function isBase(entry: string): boolean {
   return entry.endsWith(BASE) && NAME.test(entry.slice(0, -BASE.length));
 }
 
+/** Such as `acme.yml` and `acme.YAML`: its writer means a registration. */
+export function isMisnamed(entry: string): boolean {
+  return /\.ya?ml$/i.test(entry) && !entry.endsWith('.yaml');
+}
+
 const BASE = '.base.yaml';
 
 function strayOf(one: KeptFile, tenants: TenantLookup | undefined): Problem | 'ignored' | undefined {
   const { entry, file } = one;
   if (entry.startsWith('.') || entry.endsWith('.example.yaml')) return 'ignored';
   if (isBase(entry)) return 'ignored';
-  if (entry.endsWith('.yml')) return whole(file, 'registrations end in .yaml', 'Rename it, or move it elsewhere.');
+  if (isMisnamed(entry)) return whole(file, 'registrations end in .yaml', 'Rename it, or move it elsewhere.');
   if (!entry.endsWith('.yaml')) return 'ignored';
   const name = entry.slice(0, -'.yaml'.length);
   if (!NAME.test(name)) {

@@ -193,7 +193,7 @@ export class GitSource implements RegistrationSource {
   #fileOf(entry: TreeEntry): KeptFile | undefined {
     const slash = entry.path.lastIndexOf('/');
     const [folder, name] = [entry.path.slice(0, slash), entry.path.slice(slash + 1)];
-    if (!/\.ya?ml$/.test(name)) return undefined;
+    if (!/\.ya?ml$/i.test(name)) return undefined;
     for (const one of this.#options.config.folders) {
       const tenants = tenantsIn(one, folder);
       if (tenants === undefined) continue;

@@ -8,6 +8,9 @@ import { stringify } from 'yaml';
 import type { Started } from './started.ts';
 
 export const REGISTRATION = 'simulated';
+const PUBLIC = '127.0.0.1:8080';
+/** Where the dispatcher of that configuration takes webhooks. */
+export const WEBHOOK_URL = `http://${PUBLIC}/webhooks/github/${REGISTRATION}`;
 /** Secrets do not belong in YAML files, and multi-line text is hard to read there. */
 const OWN_FILE = /(?:secret|key|credentials)$/i;
 
@@ -44,7 +47,11 @@ export async function writeConfiguration(folder: string, started: readonly Start
       organization: github?.organization ?? 'acme',
       ...(github === undefined ? {} : { apiUrl: github.url }),
       credentials: { token: await secret('github-token', github?.token ?? 'none: no simulated GitHub was started') },
-      poll: { interval: '1s' },
+      ...(github?.webhookSecret === undefined
+        ? {}
+        : { webhook: { secrets: [await secret('webhook-secret', github.webhookSecret)] } }),
+      // Often, for a start after a push; not so often that it would use up the limits of GitHub's API.
+      poll: { interval: '15s' },
       labels: ['serverless-hosted-runner'],
       defaults: { image, cpu: 1, memoryGiB: 2 },
       policy: {
@@ -63,7 +70,7 @@ export async function writeConfiguration(folder: string, started: readonly Start
     path.join(folder, 'dispatcher.yaml'),
     stringify({
       id: REGISTRATION,
-      listen: { public: '127.0.0.1:8080', admin: '127.0.0.1:9090' },
+      listen: { public: PUBLIC, admin: '127.0.0.1:9090' },
       adminToken: await secret('admin-token', randomBytes(32).toString('hex')),
     }),
   );

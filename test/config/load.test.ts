@@ -637,10 +637,12 @@ describe('what is wrong with a configuration', () => {
     const problems = await problemsOf({
       'registrations/Not_Good.yaml': registrationYaml,
       'registrations/x.yml': registrationYaml,
+      'registrations/y.YAML': registrationYaml,
     });
     expect(problems).to.deep.equal([
       'registrations/Not_Good.yaml: the file name is not a valid registration name. Rename it to 1 to 32 lower-case letters, digits and inner hyphens, and `.yaml`.',
       'registrations/x.yml: registrations end in .yaml. Rename it to x.yaml, or move it elsewhere.',
+      'registrations/y.YAML: registrations end in .yaml. Rename it to y.yaml, or move it elsewhere.',
     ]);
   });
 

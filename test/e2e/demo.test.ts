@@ -116,6 +116,23 @@ describe('shr demo', function () {
         (reason: unknown) => (reason instanceof Error && 'stderr' in reason ? String(reason.stderr) : String(reason)),
       );
       expect(error).to.match(/^Not done within 8 s\.\nj\d waits: .*8 runners/m);
+      expect(error).to.match(/^With --keep the dispatcher's log stays/m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says of a job that fails that it failed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'shr-demo-fails-'));
+    try {
+      const workflow = join(folder, 'fails.yaml');
+      await writeFile(workflow, 'jobs: {one: {runs-on: serverless-hosted-runner, steps: [{run: "exit 3"}]}}');
+      const output = await demo(['--workflow', workflow]).then(
+        () => '',
+        (reason: unknown) => (reason instanceof Error && 'stdout' in reason ? String(reason.stdout) : String(reason)),
+      );
+      expect(output).to.match(/^one +queued .* → gone \S+ → ended with failure$/m);
+      expect(output.trimEnd().split('\n').at(-1)).to.match(/^demo: 1 job: 0 completed, 1 failed, 0 refused/);
     } finally {
       await rm(folder, { recursive: true });
     }

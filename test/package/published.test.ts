@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import manifest from '../../package.json' with { type: 'json' };
+import { engineProblem } from '../docker/engine.ts';
 import { path, type Unpacked, unpacked } from './unpacked.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -116,6 +117,15 @@ describe('the published package', () => {
     expect(demo.error).to.equal('');
     expect(demo.code).to.equal(0);
     expect(demo.out).to.match(/^demo: 7 jobs: /m);
+  });
+
+  it('runs the demo in containers', async function () {
+    this.timeout(240_000);
+    if ((await engineProblem()) !== undefined) this.skip();
+    const demo = await npx(['demo', '--backend', 'docker', '--within', '100']);
+    expect(demo.error).to.equal('');
+    expect(demo.out).to.match(/^demo: 7 jobs: 5 completed, 1 refused/m);
+    expect(demo.code).to.equal(0);
   });
 
   it('imports only what it depends on; the conformance suite, what its user has', async () => {

@@ -25,7 +25,7 @@ async function load(folder: string) {
 }
 
 describe('simulators (command line)', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
 
   let folder: string;
   const children: ChildProcess[] = [];
@@ -90,6 +90,13 @@ describe('simulators (command line)', function () {
     await load(join(folder, 'mine'));
   });
 
+  it('configures a webhook from its GitHub to the dispatcher, and a poll within the limits', async () => {
+    const { ready } = start('github', 'ali-eci', '--free-ports');
+    const [registration] = (await load(await ready)).registrations;
+    expect(registration?.webhookSecrets).to.have.length(1);
+    expect(registration?.poll.intervalMs).to.equal(15_000);
+  });
+
   it('says which there are when asked for another', async () => {
     const { code, error } = await start('ali-eci', 'mainframe').ended;
     expect(code).to.equal(2);
@@ -101,14 +108,17 @@ describe('simulators (command line)', function () {
     await once(taken, 'listening');
     const address = taken.address();
     const port = typeof address === 'object' && address !== null ? String(address.port) : '';
-    for (const name of CLOUDS) {
-      const { code, error } = await start(name, '--port', port).ended;
-      expect(code, name).to.equal(1);
-      expect(error)
-        .to.include('choose another --port')
-        .and.not.match(/^ +at /m);
+    try {
+      const ends = await Promise.all(CLOUDS.map((name) => start(name, '--port', port).ended));
+      for (const { code, error } of ends) {
+        expect(code, error).to.equal(1);
+        expect(error)
+          .to.include('choose another --port')
+          .and.not.match(/^ +at /m);
+      }
+    } finally {
+      taken.close();
     }
-    taken.close();
     expect((await start('ali-eci', '--port', '99999').ended).error).to.include('from 0 to 65535');
   });
 });

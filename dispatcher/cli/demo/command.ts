@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { loadProvider, providerKinds } from '../../../providers/index.ts';
-import { isProviderError } from '../../../providers/provider.ts';
+import { type DemoBackend, isProviderError } from '../../../providers/provider.ts';
 import { type Clock, sleep, systemClock, systemRandom } from '../../../time/clock.ts';
 import { counted, printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
@@ -50,21 +50,27 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       }
       const folder = await mkdtemp(join(tmpdir(), 'shr-demo-'));
       const interruption = new AbortController();
+      let backend: DemoBackend | undefined;
+      let world: DemoWorld | undefined;
       const onSignal = (): void => {
-        if (interruption.signal.aborted) process.exit(1);
+        if (interruption.signal.aborted) {
+          terminal.error(`\n${leftBehind(folder, backend, world)}`);
+          process.exit(1);
+        }
         terminal.error('\nInterrupted: removing what is running. Ctrl-C again quits now, and may leave it behind.\n');
         interruption.abort();
       };
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       try {
         const workflow = await readWorkflow(flags.workflow);
-        const backend = await (await loadProvider(kind)).demo(
+        backend = await (await loadProvider(kind)).demo(
           createStage(kind, folder, (line) => terminal.out(`${printable(line)}\n`)),
         );
-        const world = await startWorld({ folder, kind, backend, clock, random: systemRandom });
+        world = await startWorld({ folder, kind, backend, clock, random: systemRandom });
         try {
           const withinMs = flags.within * 1000;
-          const went = await play({ world, workflow, withinMs, interrupted: interruption.signal, terminal, clock });
+          const interrupted = interruption.signal;
+          const went = await play({ world, workflow, withinMs, interrupted, terminal, clock, isKept: flags.keep });
           terminal.exit(went ? 0 : 1);
         } finally {
           await world.close();
@@ -86,6 +92,13 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         else await rm(folder, { recursive: true, force: true });
       }
     });
+}
+
+/** Of a second Ctrl-C. */
+function leftBehind(folder: string, backend: DemoBackend | undefined, world: DemoWorld | undefined): string {
+  const command = world === undefined ? undefined : backend?.removal?.(`${world.id}-`);
+  const lines = ['demo: quit at once. What it leaves is removed by:', ...(command === undefined ? [] : [command])];
+  return [...lines, `rm -r ${folder}`].map((line) => `${printable(line)}\n`).join('');
 }
 
 function parseSeconds(text: string): number {
@@ -111,10 +124,11 @@ interface Demo {
   readonly interrupted: AbortSignal;
   readonly terminal: Terminal;
   readonly clock: Clock;
+  readonly isKept: boolean;
 }
 
 /** Returns whether everything went as expected, with nothing left behind. An interrupted one says nothing more. */
-async function play({ world, workflow, withinMs, interrupted, terminal, clock }: Demo): Promise<boolean> {
+async function play({ world, workflow, withinMs, interrupted, terminal, clock, isKept }: Demo): Promise<boolean> {
   const startedAtMs = clock.now();
   const teller = new Storyteller(world.admin, startedAtMs);
   const screen = createScreen(terminal);
@@ -136,7 +150,10 @@ async function play({ world, workflow, withinMs, interrupted, terminal, clock }:
   screen.end(stories, (clock.now() - startedAtMs) / 1000);
   if (interrupted.aborted) return false;
   const tally = await count(world, stories);
-  if (!done) terminal.error(`${gaveUp(withinMs, stories)}\nThe log (use --keep to keep it): ${world.logFile}\n`);
+  if (!done) {
+    const log = isKept ? `The log: ${world.logFile}` : "With --keep the dispatcher's log stays for you to read.";
+    terminal.error(`${gaveUp(withinMs, stories)}\n${log}\n`);
+  }
   if (done && world.stays !== undefined) terminal.out(`${printable(world.stays)}\n`);
   if (stories.some(({ name, refusal }) => name === REFUSED && refusal !== undefined)) {
     terminal.out(`That ${REFUSED} is refused is part of the demo: it asks for more than its registration grants.\n`);
@@ -175,6 +192,7 @@ async function count(
   const refusedByUs = new Set(stories.filter(({ refusal }) => refusal !== undefined).map(({ id }) => id));
   const ours = jobs.filter(({ runnerName }) => runnerName?.startsWith(`${world.id}-`));
   const completed = ours.filter(({ conclusion }) => conclusion === 'success').length;
+  const failed = ours.filter(({ conclusion }) => conclusion !== null && conclusion !== 'success').length;
   const refused = jobs.filter(({ id, runnerName }) => refusedByUs.has(id) && runnerName === null).length;
   const foreign = jobs.filter(
     (job) => job.status === 'completed' && job.runnerName !== null && !ours.includes(job),
@@ -183,7 +201,7 @@ async function count(
   // If it cannot be asked, assume that something is left.
   const instances = await world.instances().catch(() => undefined);
   return {
-    text: `${counted(jobs.length, 'job')}: ${completed} completed, ${refused} refused, ${foreign} not ours; ${counted(runners, 'runner')} left, ${instances === undefined ? 'an unknown number of instances' : counted(instances, 'instance')} left`,
+    text: `${counted(jobs.length, 'job')}: ${completed} completed, ${failed === 0 ? '' : `${failed} failed, `}${refused} refused, ${foreign} not ours; ${counted(runners, 'runner')} left, ${instances === undefined ? 'an unknown number of instances' : counted(instances, 'instance')} left`,
     clean: completed + refused + foreign === jobs.length && runners === 0 && instances === 0,
   };
 }

@@ -40,11 +40,17 @@ export class Storyteller {
     for (const job of jobs) {
       const seen = known.find(({ id }) => id === job.id);
       const runner = runners.find(({ job: bound, name }) => bound === seen?.key || name === job.runnerName);
-      const launched = runner ?? runners.find(({ launchedFor }) => seen !== undefined && launchedFor === seen.key);
+      // GitHub gives a runner to whichever job comes first with its labels.
+      const launched = runner ?? runners.find((one) => seen !== undefined && one.launchedFor === seen.key && !one.job);
+      const isAnothers = runner !== undefined && seen !== undefined && runner.launchedFor !== seen.key;
       stories.push({
         id: job.id,
         name: job.name,
-        stages: [...this.#beginning(job, nowMs), ...(launched === undefined ? [] : await this.#stages(launched))],
+        stages: told(
+          this.#beginning(job, nowMs),
+          launched === undefined ? [] : await this.#stages(launched),
+          isAnothers,
+        ),
         refusal:
           seen?.admission === 'refused'
             ? { reason: seen.reason ?? 'refused', cure: seen.cure ?? 'see the log' }
@@ -52,7 +58,7 @@ export class Storyteller {
         note:
           seen?.admission === 'not-ours'
             ? `not ours${job.runnerName === null ? '' : `: ${job.runnerName} runs it`}`
-            : undefined,
+            : endOf(job),
         // Until the dispatcher has heard that the job is queued, its reason is that of the status before.
         waits:
           seen?.admission === 'refused' || seen?.status !== job.status
@@ -101,6 +107,24 @@ export class Storyteller {
   #seconds(atMs: number): number {
     return Math.max(0, (atMs - this.#startedAtMs) / 1000);
   }
+}
+
+/** Undefined while it runs, and where nothing else is to be expected. */
+function endOf({ conclusion }: GithubJob): string | undefined {
+  return conclusion === null || conclusion === 'success' ? undefined : `ended with ${conclusion}`;
+}
+
+/** Of a runner that was launched for another job, what came before this one was there is not its story. */
+function told(
+  beginning: JobStory['stages'],
+  stages: JobStory['stages'],
+  isAnothers: boolean,
+): readonly { readonly stage: string; readonly atS: number }[] {
+  const fromS = beginning.at(-1)?.atS ?? 0;
+  const later = isAnothers ? stages.filter(({ atS }) => atS >= fromS) : stages;
+  const taken =
+    isAnothers && later.length < stages.length ? [{ stage: 'took a runner that was there', atS: fromS }] : [];
+  return [...beginning, ...taken, ...later];
 }
 
 /** A stage that is its own reason. */
