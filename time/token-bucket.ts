@@ -21,6 +21,11 @@ export class TokenBucket {
     return Math.max(nowMs, Math.ceil(this.#dueAtMs - this.#burstMs - 1e-6));
   }
 
+  /** Nothing was taken for so long that it is like a new one. */
+  isFull(nowMs: number): boolean {
+    return this.#dueAtMs <= nowMs;
+  }
+
   /** Takes one at this time, whether or not it fits: ask `fitsAt` first. */
   spend(nowMs: number): void {
     this.#dueAtMs = Math.max(this.#dueAtMs, nowMs) + this.#stepMs;

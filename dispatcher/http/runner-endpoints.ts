@@ -9,6 +9,7 @@ import { forgetSchema, runnerDetailSchema, runnerListSchema } from './admin-shap
 import type { AdminSources } from './admin-sources.ts';
 import { ledgerProblemView, runnerView, timelineView } from './admin-views.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
+import { OutputReads, TooManyReads } from './output-reads.ts';
 import { cursorOf, placeOf } from './page.ts';
 import { seenNames } from './seen-names.ts';
 import type { Sight } from './sight.ts';
@@ -17,6 +18,7 @@ import { toldFailure, WITHHELD } from './withheld.ts';
 
 export function runnerEndpoints(sources: AdminSources): readonly Endpoint[] {
   const { ledger } = sources;
+  const reads = new OutputReads(sources.clock);
 
   /** For a registration that runners belong to. */
   function absenceNow(): (registration: string) => Pick<AbsentRegistration, 'absence' | 'served'> | undefined {
@@ -101,7 +103,7 @@ export function runnerEndpoints(sources: AdminSources): readonly Endpoint[] {
             timeline: timeline.map((entry) =>
               timelineView(entry.failure === null ? entry : { ...entry, failure: toldFailure(sight, entry.failure) }),
             ),
-            ...(query.output ? await outputOf(sources, runner, sight) : {}),
+            ...(query.output ? await outputOf({ ...sources, reads }, runner, sight) : {}),
           },
         };
       },
@@ -144,7 +146,7 @@ export function runnerEndpoints(sources: AdminSources): readonly Endpoint[] {
 
 /** Live while there is a container to ask; otherwise, or if the service does not answer, what was kept. */
 async function outputOf(
-  { ledger, liveOutput }: Pick<AdminSources, 'ledger' | 'liveOutput'>,
+  { ledger, liveOutput, reads }: Pick<AdminSources, 'ledger' | 'liveOutput'> & { readonly reads: OutputReads },
   runner: RunnerRow,
   sight: Sight,
 ): Promise<{ readonly output: string | null; readonly outputIs?: 'live' | 'kept'; readonly outputProblem?: string }> {
@@ -153,13 +155,21 @@ async function outputOf(
   let problem: string | undefined;
   if (there && liveOutput !== undefined) {
     try {
-      const live = await liveOutput(runner);
+      const { registration } = runner;
+      const isOwn = runner.backend === null || sight.seesBackend(registration, runner.backend);
+      const live = isOwn
+        ? await liveOutput(runner)
+        : await reads.of(sight.tenantOf(registration) ?? registration, runner.name, () => liveOutput(runner));
       if (live !== undefined) return { output: scrubOutput(live), outputIs: 'live' };
     } catch (error) {
-      if (!(error instanceof ProviderError)) throw error;
+      if (!(error instanceof ProviderError) && !(error instanceof TooManyReads)) throw error;
       // What a service says here it says to the account of the backend.
       problem =
-        runner.backend === null || sight.seesBackend(runner.registration, runner.backend) ? error.message : WITHHELD;
+        error instanceof TooManyReads ||
+        runner.backend === null ||
+        sight.seesBackend(runner.registration, runner.backend)
+          ? error.message
+          : WITHHELD;
     }
   }
   return {
