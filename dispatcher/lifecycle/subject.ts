@@ -10,7 +10,7 @@ export function subjectOf(job: JobRow): JobSubject {
     branch: job.headBranch,
     event: job.runEvent,
     actors: actorsOf(job),
-    isFork: job.runHead === null ? null : job.runHead === 'fork',
+    ...forkOf(job),
     visibility: visibility ?? undefined,
     isVisibilityUnproven: !visibilityProven,
   };
@@ -19,4 +19,10 @@ export function subjectOf(job: JobRow): JobSubject {
 /** Whoever started the run wrote its code, perhaps; whoever started it again wanted it. Null: GitHub has not said. */
 export function actorsOf({ runActor, runTriggeringActor }: Pick<JobRow, 'runActor' | 'runTriggeringActor'>) {
   return runActor === null || runTriggeringActor === null ? null : [runActor, runTriggeringActor];
+}
+
+/** Of one that has ended without GitHub having been asked, nothing depends on it any more. */
+function forkOf({ runHead, status }: Pick<JobRow, 'runHead' | 'status'>): Pick<JobSubject, 'isFork'> {
+  if (runHead !== null) return { isFork: runHead === 'fork' };
+  return status === 'completed' ? {} : { isFork: null };
 }

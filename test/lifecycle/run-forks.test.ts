@@ -75,6 +75,15 @@ describe('a policy that does not serve forks', () => {
     expect(asked()).to.deep.equal([]);
   });
 
+  it('asks for no run of a job that has ended when it is first seen', async () => {
+    await open(acme({}));
+    says(true);
+    const ended = await job(1, { status: 'completed', conclusion: 'success' });
+    expect(ended).to.include({ admission: 'lane', runHead: null });
+    expect(asked()).to.deep.equal([]);
+    expect(launches()).to.deep.equal([]);
+  });
+
   it('refuses forks of a public repository too, where it names them', async () => {
     await open(acme({ publicRepositories: true, forks: false }));
     says(true);
