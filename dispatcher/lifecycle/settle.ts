@@ -168,7 +168,9 @@ export class SettleLoop {
     for (const { job, settlement } of settled) {
       resting.resume({ kind: 'job', key: job.key });
       if (settlement.admission?.lane) context.replanLane(settlement.admission.lane.key);
-      if (job.disputed) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
+      // Whose credentials read it is known once GitHub has said what its admission waits for.
+      const isAwaited = settlement.admission === undefined && job.admission === 'pending';
+      if (job.disputed && !isAwaited) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
     }
     await stirHeld(this.#settler, jobs);
     for (const registration of toldOfByAnother(settled)) {
