@@ -351,6 +351,25 @@ describe('shr', () => {
       );
     });
 
+    it('shows the line of a base that decided, and that of `extends` for one of dispatcher.yaml', async () => {
+      const file = join(folder, 'registrations/acme.yaml');
+      const yaml = (await readFile(file, 'utf8')).replace(/^policy:[\s\S]*?(?=^\S)/m, '');
+      await writeFile(file, `extends: acme\n${yaml}`);
+      await writeFile(join(folder, 'registrations/acme.base.yaml'), '# shared\npolicy:\n  maxCpu: 2\n');
+      const own = await explain('--labels', 'serverless-hosted-runner,cpu-4');
+      expect(own.out).to.match(/^decided by +registrations\/acme\.base\.yaml:3:11 \(policy\.maxCpu\)$/m);
+      const dispatcher = join(folder, 'dispatcher.yaml');
+      await writeFile(
+        dispatcher,
+        `bases: { common: { policy: { maxCpu: 2 } } }\n${await readFile(dispatcher, 'utf8')}`,
+      );
+      await writeFile(file, `extends: common\n${yaml}`);
+      const platform = await explain('--labels', 'serverless-hosted-runner,cpu-4');
+      expect(platform.out).to.match(
+        /^decided by +registrations\/acme\.yaml:1:10 \(policy\.maxCpu\) \(in the base `common`, dispatcher\.yaml:1:10\)$/m,
+      );
+    });
+
     it('shows the presets that its labels name, where they stand, and what allows or refuses them', async () => {
       const file = join(folder, 'dispatcher.yaml');
       const presets =
