@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { type CloudFlags, clouds } from './command-line/clouds.ts';
-import { REGISTRATION, WEBHOOK_URL, writeConfiguration } from './command-line/configuration.ts';
+import { foreignFolder, REGISTRATION, WEBHOOK_URL, writeConfiguration } from './command-line/configuration.ts';
 import { startDocker } from './command-line/docker.ts';
 import type { Started } from './command-line/started.ts';
 import { startGithubSimulator } from './github/index.ts';
@@ -93,6 +93,8 @@ async function startGithub(flags: GithubFlags): Promise<Started> {
 
 /** Prints their addresses, and runs until a signal. */
 async function run(starting: readonly (() => Promise<Started>)[], folder: string | undefined): Promise<void> {
+  const foreign = folder === undefined ? undefined : await foreignFolder(folder);
+  if (foreign !== undefined) program.error(`error: ${foreign}`, { exitCode: 2 });
   const started: Started[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(started.map((one) => one.close()));

@@ -2,7 +2,7 @@
  * Writes the configuration for the running simulators: a folder for `shr doctor`, `shr verify-live` and `shr serve`.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import type { Started } from './started.ts';
@@ -14,7 +14,15 @@ export const WEBHOOK_URL = `http://${PUBLIC}/webhooks/github/${REGISTRATION}`;
 /** Secrets do not belong in YAML files, and multi-line text is hard to read there. */
 const OWN_FILE = /(?:secret|key|credentials)$/i;
 
-/** Existing files are overwritten: ports, keys and certificates change with every start. */
+/** Why nothing may be written there: it holds what is not of an earlier start. */
+export async function foreignFolder(folder: string): Promise<string | undefined> {
+  const entries = await readdir(folder).catch(() => []);
+  const written = await readFile(path.join(folder, 'dispatcher.yaml'), 'utf8').catch(() => '');
+  if (entries.length === 0 || written.startsWith(`id: ${REGISTRATION}\n`)) return undefined;
+  return `${folder} holds other files: name a folder that is empty, or is not there yet, with --folder`;
+}
+
+/** Files of an earlier start are overwritten: ports, keys and certificates change with every start. */
 export async function writeConfiguration(folder: string, started: readonly Started[]): Promise<void> {
   const secrets = path.join(folder, 'secrets');
   await mkdir(secrets, { recursive: true, mode: 0o700 });

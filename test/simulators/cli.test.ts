@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,6 +95,14 @@ describe('simulators (command line)', function () {
     const [registration] = (await load(await ready)).registrations;
     expect(registration?.webhookSecrets).to.have.length(1);
     expect(registration?.poll.intervalMs).to.equal(15_000);
+  });
+
+  it('writes nothing into a folder that holds something else', async () => {
+    await writeFile(join(folder, 'notes.md'), 'mine');
+    const { code, error } = await start('github', 'ali-eci', '--free-ports', '--folder', folder).ended;
+    expect(code).to.equal(2);
+    expect(error).to.include('holds other files: name a folder that is empty');
+    expect(await readdir(folder)).to.deep.equal(['notes.md']);
   });
 
   it('says which there are when asked for another', async () => {
