@@ -254,6 +254,25 @@ describe('a registration that extends a base', () => {
     ]);
   });
 
+  it('that is kept elsewhere follows its base there, live, and is read again alone', async () => {
+    const source = new EditedSource('git');
+    const write = (texts: Readonly<Record<string, string>>) => source.write(texts, { trusted: true });
+    const plain = `${base}organization: plain\n`;
+    write({ 'acme.yaml': 'extends: common\norganization: acme\n', 'common.base.yaml': base, 'plain.yaml': plain });
+    const files = editedFiles({ 'dispatcher.yaml': dispatcherYaml }, [source]);
+    const cpus = async () => {
+      await files.live.stamps.look();
+      const loaded = await files.live.read('changed');
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      return loaded.configuration.registrations.map(({ name, defaults }) => `${name} ${defaults.cpu}`);
+    };
+    expect(await cpus()).to.deep.equal(['acme 2', 'plain 2']);
+    source.reads.length = 0;
+    write({ 'common.base.yaml': base.replace('cpu: 2', 'cpu: 3') });
+    expect(await cpus()).to.deep.equal(['acme 3', 'plain 2']);
+    expect(source.reads.filter((file) => file.includes('plain'))).to.deep.equal([]);
+  });
+
   it('follows its base, live, and no other does; a broken one leaves what was in force', async () => {
     const plain =
       'organization: plain\ncredentials: { token: "${env:GITHUB_TOKEN}" }\ndefaults: { image: a/b }\nbackends: [{ kind: docker }]\n';
