@@ -7,7 +7,7 @@ import {
   MAX_TOKENS_OF_TENANT,
   type TokenRow,
 } from '../../dispatcher/ledger/ledger.ts';
-import type { Place } from './describe-ledger.ts';
+import type { Place } from './opened-ledger.ts';
 
 const token = (name: string, change: Partial<TokenRow> = {}): TokenRow => ({
   id: `id-${name}`,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Place } from './describe-ledger.ts';
 import { compare, histories, tell, type World } from './model.ts';
+import type { Place } from './opened-ledger.ts';
 import { Oracle } from './oracle.ts';
 
 /** Against the oracle. Slow, so it has a file of its own: whatever a plain example shows is shown before. */

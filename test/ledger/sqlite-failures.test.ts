@@ -23,8 +23,8 @@ import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import { type Ledger, LedgerError, type UnreadableRow, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { breaker } from '../failures/examples.ts';
-import { rejection } from './describe-ledger.ts';
 import { admitted, delivery, fact, keyOf, lane, runner } from './examples.ts';
+import { rejection } from './opened-ledger.ts';
 
 const PROGRAM = new URL('other-process.ts', import.meta.url).pathname;
 const NOBODY = 65534;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
-import type { Place } from './describe-ledger.ts';
+import type { Place } from './opened-ledger.ts';
 
 export async function newSqlitePlace(): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'ledger-'));

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { LedgerGate } from '../../dispatcher/lifecycle/ledger-gate.ts';
-import { rejection } from '../ledger/describe-ledger.ts';
 import { delivery } from '../ledger/examples.ts';
+import { rejection } from '../ledger/opened-ledger.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 import { manualClock } from './manual-clock.ts';
 
