@@ -21,6 +21,7 @@ import type { RegistrationDocuments } from './http/admin-sources.ts';
 import { shownPoll } from './http/admin-views.ts';
 import { ListenerCertificate, readCertificateFile } from './http/certificate.ts';
 import { liveOutput } from './http/live-output.ts';
+import { NetworkRooms } from './http/network-rooms.ts';
 import { connectionShares } from './http/open-files.ts';
 import { createPublicListener, type PublicListener } from './http/public.ts';
 import { readinessOf } from './http/readiness.ts';
@@ -256,6 +257,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     const owners = now.tenants === undefined ? undefined : tenantLookup(now.tenants)(name);
     return !live.isSetAside(name) && (owners === undefined || owners.length > 0);
   };
+  const rooms = new NetworkRooms({
+    clock,
+    provider: async (registration, backend) => await tenants.get(registration)?.provider(backend),
+  });
   const departures = new Departures({
     ...{ clock, ledger, log, tenants: served },
     onGone: (gone) => {
@@ -357,6 +362,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       kept: () => live.current.kept ?? [],
       doubles: () => live.current.doubles ?? [],
       documents: documentsOf(options, live),
+      freeAddresses: (registration, backend) => rooms.of(registration, backend),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),

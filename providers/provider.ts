@@ -332,8 +332,21 @@ export interface Provider {
    */
   imageLabels?(reference: string, architecture: Architecture): Promise<ImageLabels>;
 
+  /**
+   * How many addresses are left in each network that its instances can be in. Absent: this kind cannot tell; empty: nor can
+   * this service. Rejects with ProviderError.
+   */
+  freeAddresses?(): Promise<readonly NetworkRoom[]>;
+
   /** Releases sockets and timers. The instances stay. */
   close(): Promise<void>;
+}
+
+/** Of a network: a subnet, a vSwitch. */
+export interface NetworkRoom {
+  /** Its id at the service. */
+  readonly network: string;
+  readonly free: number;
 }
 
 /** What a provider gets from its host, so that time and randomness stay in one place. */

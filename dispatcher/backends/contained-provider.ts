@@ -105,6 +105,7 @@ const imageLabels = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('read'), labels: z.record(z.string(), z.string()) }),
   z.object({ kind: z.literal('unknown'), why: z.string() }),
 ]);
+const networkRooms = z.array(z.object({ network: z.string().min(1).max(512), free: z.int().min(0) })).max(1000);
 const NO_LABELS: ImageLabels = { kind: 'unknown', why: 'this kind of backend does not read them' };
 
 const fit = z.union([
@@ -269,6 +270,19 @@ export function containProvider(provider: Provider, containment: Containment): P
               return { kind: 'unknown', why: error instanceof Error ? error.message : String(error) };
             }
           },
+        }),
+
+    // Absent where the adapter's is.
+    ...(provider.freeAddresses === undefined
+      ? {}
+      : {
+          freeAddresses: () =>
+            call(
+              'freeAddresses',
+              limits.callMs,
+              async () => (await provider.freeAddresses?.()) ?? [],
+              (answer) => problemOf(networkRooms, answer),
+            ),
         }),
 
     close: () =>

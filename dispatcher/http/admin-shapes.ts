@@ -355,6 +355,17 @@ export const registrationDetailSchema = z.object({
   troubles: z.array(problemViewSchema),
   /** Worth knowing, and no problem. */
   notes: z.array(fileProblemSchema),
+  /**
+   * Of each of its backends: addresses that are free in its networks, up to a minute ago. `unknown`: the service does not
+   * tell, could not be asked, or the backend is the platform's.
+   */
+  networks: z.array(
+    z.object({
+      backend: z.string(),
+      state: z.enum(['known', 'unknown']),
+      free: z.array(z.object({ network: z.string(), addresses: count })),
+    }),
+  ),
   liveRunners: count,
 });
 export const deletedSchema = z.object({ name: z.string(), deleted: z.literal(true) });

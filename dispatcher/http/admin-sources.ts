@@ -1,4 +1,5 @@
 /** What the admin API is made of. */
+import type { NetworkRoom } from '../../providers/provider.ts';
 import type { Clock, Random } from '../../time/clock.ts';
 import type { AddressStatus } from '../callbacks/own-address.ts';
 import type { CheckedDocument } from '../config/load.ts';
@@ -59,6 +60,8 @@ export interface AdminSources extends SightSources {
   publicAddress?(): AddressStatus | undefined;
   /** Git repositories in which registrations are kept. */
   repositories?(): readonly SourceState[];
+  /** In the networks of a backend; undefined: it is not known. Does not reject. */
+  freeAddresses?(registration: string, backend: string): Promise<readonly NetworkRoom[] | undefined>;
   /** Those that the API is given. Undefined: it takes none, as the configuration is read at the start alone. */
   readonly documents?: RegistrationDocuments | undefined;
   kept?(): readonly KeptRegistration[];

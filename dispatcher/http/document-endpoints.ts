@@ -5,6 +5,7 @@ import { MINUTE } from '../../time/units.ts';
 import { NAME } from '../config/schema.ts';
 import type { ExpectedVersion } from '../ledger/ledger.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Registration } from '../model/registration.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { noQuery, registrationPath } from './admin-query.ts';
 import { deletedSchema, type RegistrationDetail, registrationDetailSchema } from './admin-shapes.ts';
@@ -122,9 +123,25 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
           since: sinceMs === null ? null : new Date(sinceMs).toISOString(),
         })),
       notes: [...notes],
+      networks: await networksOf(sight, registration),
       liveRunners: live.filter((one) => one.registration === name).reduce((sum, { count }) => sum + count, 0),
     };
     return { body, ...(entry === undefined ? {} : { tag: entry.hash }) };
+  }
+
+  async function networksOf(
+    sight: Sight,
+    registration: Registration | undefined,
+  ): Promise<RegistrationDetail['networks']> {
+    return await Promise.all(
+      (registration?.backends ?? []).map(async ({ name: backend }) => {
+        const isTold = registration !== undefined && sight.seesBackend(registration.name, backend);
+        const rooms = isTold ? await sources.freeAddresses?.(registration.name, backend) : undefined;
+        if (rooms === undefined || rooms.length === 0) return { backend, state: 'unknown' as const, free: [] };
+        const free = rooms.map(({ free: addresses, network }) => ({ network, addresses }));
+        return { backend, state: 'known' as const, free };
+      }),
+    );
   }
 
   async function put(asked: AskedOne) {

@@ -1,6 +1,6 @@
 /** What `shr doctor` prints about a backend: one finding per subject, with its cure. */
 import { z } from 'zod';
-import type { Finding, ProviderErrorKind } from '../provider.ts';
+import type { Finding, NetworkRoom, ProviderErrorKind } from '../provider.ts';
 import type { Service } from './calls.ts';
 import { type CallName, classify, isDryRunSuccess } from './errors.ts';
 import { countHidden } from './hidden.ts';
@@ -155,17 +155,26 @@ async function creating(options: AliEciOptions, service: Service): Promise<Findi
   }
 }
 
+async function vSwitch(id: string, { region }: AliEciOptions, service: Service) {
+  const answer = await service.call('DescribeVSwitches', flatten({ RegionId: region, VSwitchId: id }), vSwitches);
+  return (answer.VSwitches?.VSwitch ?? []).find((one) => one.VSwitchId === id);
+}
+
+/** Empty where no call of VPC can be made. Rejects with what the service says. */
+export async function freeAddresses(options: AliEciOptions, service: Service): Promise<readonly NetworkRoom[]> {
+  if (!service.knowsNetwork) return [];
+  const found = await Promise.all(options.vSwitchIds.map((id) => vSwitch(id, options, service)));
+  return found.flatMap((one) =>
+    one === undefined ? [] : [{ network: one.VSwitchId, free: one.AvailableIpAddressCount }],
+  );
+}
+
 async function network(options: AliEciOptions, service: Service): Promise<readonly Finding[]> {
   if (!service.knowsNetwork) return [];
   return Promise.all(
     options.vSwitchIds.map(async (id): Promise<Finding> => {
       try {
-        const answer = await service.call(
-          'DescribeVSwitches',
-          flatten({ RegionId: options.region, VSwitchId: id }),
-          vSwitches,
-        );
-        const found = (answer.VSwitches?.VSwitch ?? []).find((vSwitch) => vSwitch.VSwitchId === id);
+        const found = await vSwitch(id, options, service);
         if (found === undefined) {
           return {
             subject: 'network',

@@ -15,6 +15,7 @@ import {
   type InstanceRef,
   type LaunchRequest,
   LOG_BYTES,
+  type NetworkRoom,
   type Provider,
   ProviderError,
   type ProviderHost,
@@ -23,8 +24,8 @@ import {
 import { checkImages } from '../registry/check-images.ts';
 import { readImageLabels } from '../registry/image-labels.ts';
 import { Service } from './calls.ts';
-import { check } from './check.ts';
-import { isAbsent } from './errors.ts';
+import { check, freeAddresses } from './check.ts';
+import { classify, isAbsent } from './errors.ts';
 import { Groups } from './groups.ts';
 import type { AliEciOptions } from './options.ts';
 import { pullerOf } from './puller.ts';
@@ -164,6 +165,14 @@ export class AliEciProvider implements Provider {
     const images = checkImages(use?.images ?? [], pullerOf(this.#options), new Deadlines(this.#host), timeoutMs);
     const [findings, ofImages] = await Promise.all([check(this.#options, this.#service), images]);
     return [...findings, ...ofImages];
+  }
+
+  async freeAddresses(): Promise<readonly NetworkRoom[]> {
+    try {
+      return await freeAddresses(this.#options, this.#service);
+    } catch (error) {
+      throw classify('DescribeVSwitches', error);
+    }
   }
 
   imageLabels(reference: string, architecture: Architecture): Promise<ImageLabels> {

@@ -187,6 +187,16 @@ describe('a contained provider', () => {
     expect((await of(() => Promise.reject(new TypeError('x is not a function'))))?.kind).to.equal('unknown');
   });
 
+  it('rejects free addresses that are none, and has no such question where an adapter has not', async () => {
+    expect(contained({}).freeAddresses).to.equal(undefined);
+    const good = [{ network: 'vsw-1', free: 3 }];
+    expect(await contained({ freeAddresses: async () => good }).freeAddresses?.()).to.deep.equal(good);
+    for (const bad of ['[{"network":"","free":1}]', '[{"network":"a","free":-1}]', '{}']) {
+      const asked = contained({ freeAddresses: rubbish(bad) }).freeAddresses?.();
+      expect(await asked?.catch((error: Error) => error.name), bad).to.equal('ProviderError');
+    }
+  });
+
   it('tells a defect as a state: as it begins, when the words change, and when it is over', async () => {
     let words: string | undefined = 'first';
     const provider = contained({

@@ -77,6 +77,7 @@ describe('registrations by the admin API', () => {
       kept: () => current.kept ?? [],
       doubles: () => current.doubles ?? [],
       originOf: (name) => current.origins?.get(name),
+      freeAddresses: async (registration, backend) => [{ network: `vsw-of-${registration}/${backend}`, free: 7 }],
       documents: {
         entry: (name) => documents.entry(name),
         text: (name) => documents.text(name),
@@ -290,6 +291,25 @@ describe('registrations by the admin API', () => {
     expect(detail.problems[0]?.message).to.include('when its name was of another tenant');
     expect((await put('acme-b', registrationOf('emca'), {}, emca)).status).to.equal(200);
     expect(names()).to.have.members(['acme', 'acme-b']);
+  });
+
+  it('are shown with the free addresses of their own networks, where the service tells', async () => {
+    await put('acme', registrationOf('acme'));
+    expect((await detailOf(await get('acme'))).networks).to.deep.equal([
+      { backend: 'docker', state: 'known', free: [{ network: 'vsw-of-acme/docker', addresses: 7 }] },
+    ]);
+    files['dispatcher.yaml'] = PLATFORM.replace(
+      'backendKinds: [docker]',
+      'backends: [shared]\n    powers: { images: ["*"] }',
+    ).replace('tenants:', 'backends: { shared: { kind: docker } }\ntenants:');
+    await remove('acme');
+    const shared = await put('acme', registrationOf('acme').replace('kind: docker', 'use: shared'));
+    expect(shared.status).to.equal(201);
+    expect((await detailOf(await get('acme'))).networks).to.deep.equal([
+      { backend: 'shared', state: 'unknown', free: [] },
+    ]);
+    const seen = (await detailOf(await get('acme', TOKEN))).networks[0];
+    expect(seen?.state, 'for the platform').to.equal('known');
   });
 
   it('are there after a restart', async () => {

@@ -402,6 +402,13 @@ describe('ali-eci, over the wire', () => {
       expect(fixture.simulator.groups, 'a dry run leaves nothing').to.deep.equal([]);
     });
 
+    it('tells how many addresses are free, and no number where it may not ask', async () => {
+      const provider = fixture.provider({ vSwitchIds: ['vsw-simulated-a'] });
+      expect(await provider.freeAddresses?.()).to.deep.equal([{ network: 'vsw-simulated-a', free: 100 }]);
+      const none = fixture.provider({ vSwitchIds: ['vsw-of-nobody'] });
+      expect(await none.freeAddresses?.().catch(() => [])).to.deep.equal([]);
+    });
+
     it('names a key that is not accepted, without showing the secret', async () => {
       const [finding, ...others] = await findings({ accessKeySecret: 'wr0ng-secret' });
       expect(finding).to.include('credentials: ').and.include('SignatureDoesNotMatch').and.not.include('wr0ng-secret');
