@@ -376,7 +376,7 @@ export class LaunchLoop {
   #begin(tenant: Tenant, launch: Launch, work: Work = launchRunner): void {
     const { board, permits, places } = this.#options;
     board.mark(launch.lane.key);
-    places.take(launch.runner, launch.lane.registration);
+    places.take(launch.runner, launch.lane.registration, launch.aheadMs !== undefined);
     // A parked container was counted when it was launched.
     if (work === launchRunner) permits.rate.recordLaunch(launch.lane.registration);
     this.#launches.set(launch.runner, this.#launch(tenant, launch, work));

@@ -8,12 +8,19 @@ import { lineOfNamed, type Tenant } from './ports.ts';
  */
 const SLOW_MS = 5 * SECOND;
 
+interface UnderWay {
+  readonly line: string;
+  readonly sinceMs: number;
+  /** Of its job. */
+  readonly isAhead: boolean;
+}
+
 export class LaunchPlaces {
   readonly #tenants: ReadonlyMap<string, Tenant>;
   #most: number;
   readonly #now: () => number;
   /** By runner, in the order in which they began. */
-  readonly #launches = new Map<string, { readonly line: string; readonly sinceMs: number }>();
+  readonly #launches = new Map<string, UnderWay>();
 
   constructor(tenants: ReadonlyMap<string, Tenant>, most: number, now: () => number) {
     this.#tenants = tenants;
@@ -25,8 +32,8 @@ export class LaunchPlaces {
     this.#most = most;
   }
 
-  take(runner: string, registration: string): void {
-    this.#launches.set(runner, { line: this.lineOf(registration), sinceMs: this.#now() });
+  take(runner: string, registration: string, isAhead = false): void {
+    this.#launches.set(runner, { line: this.lineOf(registration), sinceMs: this.#now(), isAhead });
   }
 
   release(runner: string): void {
@@ -47,13 +54,29 @@ export class LaunchPlaces {
     return this.#most - [...this.#launches.values()].filter((launch) => launch.line === line).length;
   }
 
+  /** Under way ahead of jobs, of all tenants together, less those that are slow. */
+  ahead(): number {
+    return this.#quick().filter(({ isAhead }) => isAhead).length;
+  }
+
+  /** The same of one tenant, its slow ones included. */
+  aheadOf(line: string): number {
+    return [...this.#launches.values()].filter((launch) => launch.isAhead && launch.line === line).length;
+  }
+
+  /** When the first of them that is not slow will be; undefined: there is none. */
+  nextSlowAheadMs(): number | undefined {
+    const first = this.#quick().find(({ isAhead }) => isAhead);
+    return first === undefined ? undefined : first.sinceMs + SLOW_MS;
+  }
+
   /** When a place will be free although no launch has ended; undefined while there is one. */
   nextFreeMs(): number | undefined {
     const [first] = this.#quick();
     return first === undefined || this.free() > 0 ? undefined : first.sinceMs + SLOW_MS;
   }
 
-  #quick(): readonly { readonly sinceMs: number }[] {
+  #quick(): readonly UnderWay[] {
     const now = this.#now();
     return [...this.#launches.values()].filter(({ sinceMs }) => now - sinceMs < SLOW_MS);
   }

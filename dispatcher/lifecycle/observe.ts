@@ -114,7 +114,8 @@ async function countStart(
     await backends.recordOnline(launched);
     return;
   }
-  if (after.state !== 'draining') return;
+  // Without a registration, one whose container is absent is gone at once.
+  if (after.state !== 'draining' && after.state !== 'gone') return;
   const ofBackend = after.failure?.source === backendSource(registration, backend);
   if (after.failure !== null && ofBackend && after.instanceId !== null && !cameOnline) {
     metrics.launchFailed(registration, backend, after.failure.kind);

@@ -387,6 +387,17 @@ describe('the machine of runner states', () => {
       });
     });
 
+    it('is a failed start where its container vanishes before it is online, and one with a job is none', () => {
+      const missed = { misses: 2, firstMissAtMs: 0, instanceState: 'running', instanceId: 'i-1' } as const;
+      const gone = apply(runnerRow({ ...ahead, ...missed, state: 'starting' }), { kind: 'instance-missing' }, HOUR);
+      expect(gone.failure).to.include({ source: 'acme/docker', kind: 'unknown' });
+      const parked = { ...missed, state: 'parked', standby: 'ready', forJobKey: null } as const;
+      expect(apply(runnerRow(parked), { kind: 'instance-missing' }, HOUR).failure?.kind).to.equal('unknown');
+      expect(apply(runnerRow({ ...missed, state: 'starting' }), { kind: 'instance-missing' }, HOUR).failure).to.equal(
+        null,
+      );
+    });
+
     it('ends its wait at once where GitHub does not give it the job beside it, and only once', () => {
       const cut = apply(runnerRow(online), { kind: 'overlooked' }, HOUR);
       expect(cut).to.include({ state: 'online', deadlineAtMs: HOUR, nextCheckAtMs: HOUR });

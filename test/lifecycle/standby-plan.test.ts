@@ -5,7 +5,7 @@ import { type PoolFacts, planStandby, type StandbyFacts } from '../../dispatcher
 const runners = (...names: readonly string[]) => names.map((name) => ({ name, backend: 'main' }));
 
 function pool(some: Partial<PoolFacts> = {}): PoolFacts {
-  return { registration: 'acme', key: 'p1', size: 2, backends: ['main'], runners: [], ...some };
+  return { registration: 'acme', line: 'acme', key: 'p1', size: 2, backends: ['main'], runners: [], ...some };
 }
 
 function facts(some: Partial<StandbyFacts> = {}, most = 10): StandbyFacts {
@@ -20,6 +20,7 @@ function facts(some: Partial<StandbyFacts> = {}, most = 10): StandbyFacts {
     ]),
     ending: new Map(),
     launches: 10,
+    launchesOf: new Map([['acme', 10]]),
     ...some,
   };
 }
@@ -43,6 +44,15 @@ describe('the plan of standby pools', () => {
     const pools = [pool({ size: 5 }), pool({ key: 'p2', size: 1 })];
     expect(planStandby(facts({ pools }, 2)).launches.map(({ key }) => key)).to.deep.equal(['p1', 'p2']);
     expect(planStandby(facts({ pools, launches: 1 })).launches.map(({ key }) => key)).to.deep.equal(['p1']);
+  });
+
+  it('begins no more launches of one tenant than it may have under way', () => {
+    const pools = [pool({ size: 5 }), pool({ key: 'p2', size: 5 }), pool({ key: 'p3', line: 'globex', size: 2 })];
+    const launchesOf = new Map([
+      ['acme', 1],
+      ['globex', 9],
+    ]);
+    expect(planStandby(facts({ pools, launchesOf })).launches.map(({ key }) => key)).to.deep.equal(['p1', 'p3', 'p3']);
   });
 
   it('leaves the room that waiting jobs need', () => {
@@ -116,8 +126,10 @@ describe('the plan of standby pools', () => {
         { maxLength: 3 },
       ),
       launches: fc.integer({ min: 0, max: 5 }),
+      launchesOf: fc.integer({ min: 0, max: 5 }).map((most) => new Map([['acme', most]])),
     })
-    .map(({ ending, has, launches, room, sizes, waiting }) => ({
+    .map(({ ending, has, launches, launchesOf, room, sizes, waiting }) => ({
+      launchesOf,
       pools: sizes.map((size, index) =>
         pool({
           key: `p${index}`,
@@ -145,7 +157,9 @@ describe('the plan of standby pools', () => {
       fc.property(anyFacts, (some) => {
         const { drops, launches } = planStandby(some);
         expect(new Set(drops.map(({ runner }) => runner)).size).to.equal(drops.length);
-        expect(launches.length).to.be.at.most(Math.max(0, Math.min(some.launches, some.room.get('acme') ?? 0)));
+        expect(launches.length).to.be.at.most(
+          Math.max(0, Math.min(some.launches, some.room.get('acme') ?? 0, some.launchesOf.get('acme') ?? 0)),
+        );
         const onMain = launches.filter(({ backends }) => backends[0] === 'main').length;
         expect(onMain).to.be.at.most(Math.max(0, some.room.get('acme/main') ?? 0));
         for (const { key, size, runners: had } of some.pools) {

@@ -242,6 +242,38 @@ describe('standby', () => {
     ).to.include('cpu-4');
   });
 
+  it('fills the pools of others while the service of one tenant hangs', async () => {
+    const claim = { kind: 'organization', organization: 'globex' } as const;
+    const many = { standby: [{ labels: [], size: 10, maxAgeMs: HOUR }] };
+    await open({
+      registrations: [acme(many), registration('globex', { claim, ...many })],
+      provider: (_backend, honest) => ({
+        launch: async (request) => {
+          launched.push(request);
+          if (request.tags.registration === 'acme') await new Promise(() => {});
+          return await honest.launch(request);
+        },
+      }),
+    });
+    await fixture.advance(30_000);
+    const of = (name: string) => launched.filter(({ tags }) => tags.registration === name).length;
+    expect(of('globex')).to.equal(10);
+    expect(of('acme'), 'its own share').to.be.at.most(5);
+  });
+
+  it('does not launch ready containers again and again that vanish without a word', async () => {
+    await open();
+    for (let at = 0; at < 120; at += 1) {
+      for (const one of await fixture.ledger.runners({ states: ['parked'] }, 'reject')) {
+        asks(one.name);
+        await fixture.advance(100);
+        fixture.instances.delete(one.name);
+      }
+      await fixture.advance(MINUTE);
+    }
+    expect(launched.length, 'in two hours').to.be.within(4, 16);
+  });
+
   it('makes room where a cap keeps a job waiting that it cannot serve', async () => {
     await open({ registrations: [acme({ maxRunners: 1 })] });
     const { name } = await readyOne();

@@ -1,6 +1,6 @@
 /** What the service says of a runner's instance, and what its absence proves. Pure. */
 import { MINUTE, SECOND } from '../../../time/units.ts';
-import { type Failure, ownFailure } from '../../failures/failure.ts';
+import { backendSource, type Failure, instanceFailure, ownFailure } from '../../failures/failure.ts';
 import type { RunnerPatch, RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext } from './event.ts';
 import { awaitsLastWord, ENDED_EARLY, endedUnseen, endedWell } from './last-word.ts';
@@ -156,6 +156,12 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
         : quiet(runner, context, patch);
     case 'parked':
     case 'starting':
+      if (proven) {
+        const known = runner.failure ?? vanishedAhead(runner, context);
+        const failed = known === null ? {} : { failure: known };
+        return drainNow(runner, 'its container vanished', context, { ...patch, instanceState: 'absent', ...failed });
+      }
+      return quiet(runner, context, patch);
     case 'online':
     case 'busy':
     case 'finishing':
@@ -175,4 +181,13 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
     case 'gone':
       return ignored('it is gone');
   }
+}
+
+/** No job says that it needs another one: only a start that failed keeps a pool from launching it again and again. */
+function vanishedAhead(runner: RunnerRow, context: MachineContext): Failure | null {
+  const { backend, forJobKey, idleLimitMs, registration, standby } = runner;
+  const isAhead = forJobKey === null && (standby !== null || idleLimitMs !== null);
+  if (!isAhead || backend === null) return null;
+  const reason = { kind: 'unknown', message: 'its container is gone, and the service does not say why' } as const;
+  return instanceFailure(reason, backendSource(registration, backend), context.nowMs);
 }

@@ -3,6 +3,8 @@
 /** One pool. */
 export interface PoolFacts {
   readonly registration: string;
+  /** Its tenant's, by which launches are counted. */
+  readonly line: string;
   readonly key: string;
   readonly size: number;
   /** Those that may be called now, in order of preference. */
@@ -33,8 +35,9 @@ export interface StandbyFacts {
   readonly room: ByPlace;
   /** How many are being taken down. */
   readonly ending: ByPlace;
-  /** Launches that may begin now. */
+  /** Launches that may begin now, all together and of each tenant. */
   readonly launches: number;
+  readonly launchesOf: ReadonlyMap<string, number>;
 }
 
 export interface StandbyPlan {
@@ -46,7 +49,8 @@ export interface StandbyPlan {
  * A pool is filled from what nothing else needs: jobs that wait come first, and where a cap keeps them waiting, a container
  * that cannot serve them makes room.
  */
-export function planStandby({ pools, waiting, room, ending, launches: most }: StandbyFacts): StandbyPlan {
+export function planStandby(facts: StandbyFacts): StandbyPlan {
+  const { pools, waiting, room, ending } = facts;
   const drops: { readonly runner: string; readonly reason: string }[] = [];
   const kept = pools.map((pool) => ({ pool, runners: [...pool.runners] }));
   /** What there will be room for, once all that ends has ended. */
@@ -80,7 +84,7 @@ export function planStandby({ pools, waiting, room, ending, launches: most }: St
       if (freed !== undefined) for (const place of placesOf(registration, freed)) later.add(place, -1);
     }
   }
-  return { drops, launches: fill(kept, room, later, most) };
+  return { drops, launches: fill(kept, facts, later) };
 }
 
 type Kept = { readonly pool: PoolFacts; readonly runners: readonly PooledRunner[] };
@@ -101,19 +105,26 @@ function makesRoom<Of extends Kept>(
 }
 
 /** One for each pool in turn. */
-function fill(kept: readonly Kept[], room: ByPlace, later: Places, most: number): StandbyPlan['launches'] {
+function fill(
+  kept: readonly Kept[],
+  { launches: most, launchesOf, room }: StandbyFacts,
+  later: Places,
+): StandbyPlan['launches'] {
   const now = new Places(room);
+  const byLine = new Map(launchesOf);
   const launches: { readonly key: string; readonly backends: readonly string[] }[] = [];
   let short = kept.map(({ pool, runners }) => ({ pool, missing: pool.size - runners.length }));
   while (short.length > 0 && launches.length < most) {
     const next: typeof short = [];
     for (const { pool, missing } of short) {
-      const { registration } = pool;
+      const { line, registration } = pool;
+      const mayBegin = byLine.get(line) ?? 0;
       const open = pool.backends.filter(
         (backend) => now.isFree(registration, backend) && later.isFree(registration, backend),
       );
       const [first] = open;
-      if (missing <= 0 || first === undefined || launches.length >= most) continue;
+      if (missing <= 0 || first === undefined || launches.length >= most || mayBegin <= 0) continue;
+      byLine.set(line, mayBegin - 1);
       for (const place of placesOf(registration, first)) {
         now.add(place, -1);
         later.add(place, -1);

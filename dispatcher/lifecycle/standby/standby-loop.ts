@@ -81,7 +81,9 @@ export class StandbyLoop {
   get nextMs(): number | undefined {
     if (this.#knowsOrphans && this.#options.pools.isEmpty) return undefined;
     const now = this.#options.clock.now();
-    return this.#isDue ? Math.max(this.#notBeforeMs, now) : now + MINUTE;
+    if (this.#isDue) return Math.max(this.#notBeforeMs, now);
+    // From then on it keeps no other tenant waiting.
+    return Math.min(now + MINUTE, this.#options.places.nextSlowAheadMs() ?? Number.POSITIVE_INFINITY);
   }
 
   /** Says how many runners are to wait registered, also while nothing is launched: they are not surplus then. */
@@ -192,7 +194,6 @@ export class StandbyLoop {
     const trials = new Set<string>();
     const byKey = new Map<string, Pool>();
     const facts: PoolFacts[] = [];
-    let booting = 0;
     for (const [registration, own] of pools.all()) {
       const mayLaunch = await this.#mayLaunch(registration);
       for (const pool of own) {
@@ -203,23 +204,27 @@ export class StandbyLoop {
           continue;
         }
         const runners = await ledger.runners({ laneKey: lane.key, states: ['creating', 'parked'] }, () => {});
-        booting += runners.filter(({ state }) => state === 'creating').length;
         const { open } = backends.usable(lane);
         facts.push({
-          ...{ registration, key: lane.key, size: (await pool.aim(nowMs)).size, runners: runners.toSorted(keptFirst) },
+          ...{
+            registration,
+            line: places.lineOf(registration),
+            key: lane.key,
+            size: (await pool.aim(nowMs)).size,
+            runners: runners.toSorted(keptFirst),
+          },
           backends: mayLaunch ? open.filter((backend) => backends.launchRoom(registration, backend) > 0) : [],
         });
       }
     }
     this.#had = new Map(facts.map(({ key, runners }) => [key, runners.length]));
+    const share = Math.max(1, Math.floor(this.#limits.maxLaunches / SHARE_OF_LAUNCHES));
     const plan = planStandby({
       pools: facts,
       waiting: await this.#waiting(facts, byKey),
       ...(await this.#room()),
-      launches: Math.min(
-        places.free(),
-        Math.max(1, Math.floor(this.#limits.maxLaunches / SHARE_OF_LAUNCHES)) - booting,
-      ),
+      launches: Math.min(places.free(), share - places.ahead()),
+      launchesOf: new Map(facts.map(({ line }) => [line, Math.min(places.freeOf(line), share - places.aheadOf(line))])),
     });
     for (const { runner, reason } of plan.drops) await this.#drop(runner, reason);
     for (const { key, backends: chosen } of plan.launches) {
@@ -233,7 +238,7 @@ export class StandbyLoop {
    * beyond its size are surplus, as in any lane.
    */
   async #registered({ aim, lane }: Pool, trials: Set<string> | undefined, nowMs: number): Promise<PoolFacts> {
-    const { backends, board, holds, ledger } = this.#options;
+    const { backends, board, holds, ledger, places } = this.#options;
     const { key, registration } = lane;
     const { size: most } = await aim(nowMs);
     // Without a job it has no row; and a changed one has none of its jobs admitted anew.
@@ -247,7 +252,7 @@ export class StandbyLoop {
     const idle = Math.min(most, board.idle(key));
     const rows = idle === 0 ? [] : await ledger.surplusRunners(key, idle + (counts?.outdated ?? 0), () => {});
     const runners = rows.filter(({ specHash }) => specHash === counts?.lane.specHash).slice(0, idle);
-    const own = { registration, key, runners: runners.toReversed() };
+    const own = { registration, line: places.lineOf(registration), key, runners: runners.toReversed() };
     const admittance = holds.admittance(lane);
     // A job that waits for a runner would take it, past what limits those that are launched for it.
     const isFree = trials !== undefined && admittance.kind !== 'held' && !board.isWanted(key);
