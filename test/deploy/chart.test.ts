@@ -24,6 +24,10 @@ const acme = {
   defaults: { image: 'ghcr.io/acme/runner:2.335' },
   backends: [{ kind: 'docker', options: { socketPath: '/var/run/docker.sock' } }],
 };
+const SECRET_FILES = [
+  { secretName: 'shr-platform', path: 'platform' },
+  { secretName: 'shr-acme', path: 'acme' },
+];
 const peer = [{ namespaceSelector: { matchLabels: { name: 'monitoring' } } }];
 
 /** Each changes what is rendered: all are linted, rendered and checked. */
@@ -31,10 +35,7 @@ const MATRIX: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'as it comes': {},
   'with registrations and secrets': {
     registrations: { acme },
-    secretFiles: [
-      { secretName: 'shr-platform', path: 'platform' },
-      { secretName: 'shr-acme', path: 'acme' },
-    ],
+    secretFiles: SECRET_FILES,
     secretEnvironment: [{ secretName: 'shr-azure' }],
     environment: { HTTPS_PROXY: 'http://proxy.example:3128' },
   },
@@ -94,7 +95,8 @@ describe('the Helm chart', function () {
   async function valuesFile(values: Readonly<Record<string, unknown>>): Promise<string> {
     const file = join(folder, 'values.yaml');
     const image = { repository: 'registry.acme.example/shr', ...(values['image'] ?? {}) };
-    await writeFile(file, stringify({ ...values, image }));
+    // Without the Secrets that its references name, nothing is rendered.
+    await writeFile(file, stringify({ secretFiles: SECRET_FILES, ...values, image }));
     return file;
   }
 
@@ -154,6 +156,12 @@ describe('the Helm chart', function () {
     ['a misspelt value', { replicaCount: 1 }, /replicaCount/],
     ['a secret in clear text', { dispatcher: { adminToken: 'hunter2-hunter2-hunter2' } }, /adminToken/],
     ['a ledger of its own', { dispatcher: { ledger: 'here.db' } }, /dispatcher/],
+    ['no Secret with the admin token', { secretFiles: [] }, /secrets\/platform\/…\} is in no Secret of secretFiles/],
+    [
+      "no Secret of a registration's",
+      { registrations: { acme }, secretFiles: [SECRET_FILES[0]] },
+      /secrets\/acme\/…\} is in no Secret of secretFiles.*add \{secretName: shr-acme, path: acme\}/,
+    ],
     ['a URL without TLS', { listen: { url: 'http://shr.acme.example' } }, /listen/],
     [
       'a registration that no file can be called',

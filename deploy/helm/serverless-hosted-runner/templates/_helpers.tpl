@@ -46,4 +46,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.serviceMonitor.enabled (not .Values.serviceMonitor.tokenSecret) -}}
 {{- fail "serviceMonitor.enabled needs serviceMonitor.tokenSecret: the metrics are for the holder of the admin token" -}}
 {{- end -}}
+{{- $brought := dict -}}
+{{- range .Values.secretFiles -}}
+{{- $_ := set $brought .path true -}}
+{{- end -}}
+{{- $written := printf "%s%s" (toJson .Values.dispatcher) (toJson .Values.registrations) -}}
+{{- range regexFindAll "[$][{]file:secrets/[^/}]+" $written -1 -}}
+{{- $path := trimPrefix "${file:secrets/" . -}}
+{{- if not (hasKey $brought $path) -}}
+{{- fail (printf "%s/…} is in no Secret of secretFiles: the pod would not start. Create one, and add {secretName: shr-%s, path: %s}." . $path $path) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
