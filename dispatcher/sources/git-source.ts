@@ -235,7 +235,7 @@ class Refused extends Error {}
 function cureOf(error: unknown): string {
   if (error instanceof Refused) return 'Correct the branch, or `sources` in dispatcher.yaml.';
   if (error instanceof GitError && error.kind === 'absent')
-    return 'Install git 2.31 or later where the dispatcher runs.';
+    return 'Install git 2.31 or later where the dispatcher runs. Its image has git if it was built on a base that has: see docs/configuration.md, "Registrations in git".';
   if (error instanceof GitError && error.kind === 'too-large')
     return 'Keep registrations in a repository of their own.';
   return 'Check `sources` in dispatcher.yaml, and that the host can be reached from here.';
