@@ -1,13 +1,19 @@
-/** Which dispatcher a command asks, and with which token: flags, then variables, then dispatcher.yaml in this folder. */
+/**
+ * Which dispatcher a command asks, and with which token: flags, then variables, then dispatcher.yaml in this folder, or,
+ * in the container of a deployed dispatcher, its bundle.
+ */
 import { open } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
+import { BUNDLE_FILE } from '../../deployers/tags.ts';
 import { type AdminAccess, readAdminAccess } from '../config/admin-access.ts';
-import { fileProblem, systemFiles } from '../config/files.ts';
+import { BUNDLE_PLACES, bundleFiles } from '../config/bundle.ts';
+import { errorCode, fileProblem, systemFiles } from '../config/files.ts';
 import { isLoopback } from '../http/admin-access.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import { type DispatcherConfig, Secret } from '../model/registration.ts';
 import { AdminClientError } from './admin-client-error.ts';
+import { readBundleFile } from './bundle-file.ts';
 import { DEFAULT_PROFILE, type Profile, profileNames, readProfile } from './profiles.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -140,8 +146,24 @@ async function firstBytes(path: string, count: number): Promise<string> {
   }
 }
 
-function accessOf({ workingFolder, environment }: Terminal): Promise<AdminAccess | undefined> {
-  return readAdminAccess({ dispatcherFile: join(workingFolder, FILE), environment, files: systemFiles });
+async function accessOf({ workingFolder, environment }: Terminal): Promise<AdminAccess | undefined> {
+  const own = await readAdminAccess({ dispatcherFile: join(workingFolder, FILE), environment, files: systemFiles });
+  return own ?? accessInBundle(join(workingFolder, basename(BUNDLE_FILE)), environment);
+}
+
+/** Whoever may read the bundle has the token: nothing is opened to others. Undefined without one. */
+async function accessInBundle(file: string, environment: Terminal['environment']): Promise<AdminAccess | undefined> {
+  try {
+    const bundle = await readBundleFile(file, environment);
+    if (bundle === undefined) return undefined;
+    const { dispatcherFile } = BUNDLE_PLACES;
+    const variables = { ...environment, ...bundle.environment };
+    return await readAdminAccess({ dispatcherFile, environment: variables, files: bundleFiles(bundle) });
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    const { message, cure } = fileProblem(error);
+    throw new AdminClientError(2, `${file}: ${message}`, cure, error);
+  }
 }
 
 function urlOf(access: AdminAccess | undefined): URL {

@@ -8,10 +8,9 @@ import { flushCompileCache } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { BUNDLE_KEY } from '../../deployers/tags.ts';
-import { unseal } from '../../providers/kit/sealed-text.ts';
 import { type Clock, sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
-import { BUNDLE_PLACES, type Bundle, bundleFiles, decodeBundle, MAX_BUNDLE_BYTES } from '../config/bundle.ts';
+import { BUNDLE_PLACES, type Bundle, bundleFiles } from '../config/bundle.ts';
 import { type Files, fileProblem, systemFiles } from '../config/files.ts';
 import { KeptValues } from '../config/kept-values.ts';
 import type { ConfigurationSources } from '../config/load.ts';
@@ -31,6 +30,7 @@ import { createLog } from '../observability/log.ts';
 import { Documents, fileOf } from '../sources/documents.ts';
 import { Sources } from '../sources/sources.ts';
 import { EarlyLedger } from '../wiring.ts';
+import { readBundleFile } from './bundle-file.ts';
 import { takeWayOut } from './deploy/way-out.ts';
 import { type LoadedConfiguration, loadedFrom, sourcesIn } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
@@ -372,19 +372,16 @@ async function load(
 
 /** Undefined after the problem was printed. */
 async function readBundle(file: string, terminal: Terminal): Promise<Bundle | undefined> {
-  let text: string;
+  let bundle: Bundle | undefined;
   try {
-    ({ text } = await systemFiles.read(file, { mostBytes: MAX_BUNDLE_BYTES }));
+    bundle = await readBundleFile(file, terminal.environment);
   } catch (error) {
     const { message, cure } = fileProblem(error);
     terminal.error(`shr: the bundle ${file} cannot be read: ${message}. ${cure}\n`);
     return undefined;
   }
-  const key = terminal.environment[BUNDLE_KEY];
   // Child processes need not have it.
   delete process.env[BUNDLE_KEY];
-  const opened = key === undefined ? text.trim() : unseal(text.trim(), key);
-  const bundle = opened === undefined ? undefined : decodeBundle(opened);
   if (bundle === undefined) {
     terminal.error(`shr: ${file} is not a bundle that this version reads. Deploy again with \`shr deploy apply\`.\n`);
   }

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createCommand as jobsCommand } from '../../dispatcher/cli/jobs.ts';
+import { encodeBundle } from '../../dispatcher/config/bundle.ts';
+import { seal } from '../../providers/kit/sealed-text.ts';
 import { type Fixture, openFixture, TOKEN } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
 
@@ -63,6 +65,29 @@ describe('the dispatcher that a command asks, and the token', () => {
     });
     await file('listen: { admin: "127.0.0.1:0" }', 'adminToken: ${file:admin-token}');
     expect((await jobs()).err).to.include('lets the system choose the port');
+  });
+
+  it('are those of the bundle in the container of a deployed dispatcher', async () => {
+    const bundle = encodeBundle({
+      version: 1,
+      files: {
+        '/var/lib/shr/dispatcher.yaml': `id: a\nlisten: { admin: "${address()}" }\nadminToken: \${file:secrets/t}\n`,
+        '/var/lib/shr/secrets/t': TOKEN,
+      },
+      environment: {},
+    });
+    await writeFile(join(folder, 'bundle'), bundle, { mode: 0o600 });
+    expect(await jobs()).to.deep.equal({ out: 'No jobs.\n', err: '', code: 0 });
+    const { sealed, key } = seal(bundle);
+    await writeFile(join(folder, 'bundle'), sealed);
+    expect((await jobs([], { SHR_BUNDLE_KEY: key })).out).to.equal('No jobs.\n');
+    // Of another program, or without its key: as if it were not there.
+    await writeFile(join(folder, 'bundle'), 'something else');
+    expect((await jobs(['--url', fixture.url])).err).to.include('the dispatcher wants a token');
+    // dispatcher.yaml comes first.
+    await writeFile(join(folder, 'bundle'), bundle);
+    await file('listen: { admin: "127.0.0.1:1" }', 'adminToken: ${file:admin-token}');
+    expect((await jobs()).err).to.include('http://127.0.0.1:1');
   });
 
   it('say what is wrong with the file', async () => {
