@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -10,6 +11,13 @@ import { chart, helm, helmProblem } from '../deploy/helm.ts';
 import { commandsIn, INSTALL, yamlIn } from './commands.ts';
 
 const root = new URL('../../', import.meta.url);
+
+function inShell(command: string, cwd: string, input: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const run = execFile('sh', ['-c', command], { cwd }, (error) => (error === null ? resolve() : reject(error)));
+    run.stdin?.end(input);
+  });
+}
 
 describe('docs/install.md', () => {
   let page: string;
@@ -48,6 +56,28 @@ describe('docs/install.md', () => {
         expect(await readFile(new URL(file, root), 'utf8'), `${file}: ${title}`).to.include(title);
       }
       for (const name of named) expect(assumptions, command).to.include(`**${name}.**`);
+    }
+  });
+
+  it('has every step to a configuration without problems', async function () {
+    this.timeout(60_000);
+    for (const heading of ['A clone', 'npx', 'Docker']) {
+      const [, section = ''] = page.split(`\n## ${heading}\n`);
+      const own = commandsIn(section.split('\n## ')[0] ?? '');
+      const place = join(folder, heading.replace(' ', '-'));
+      await mkdir(place);
+      const ours = own.filter((command) => / init |^\(umask|^sed| validate/.test(command));
+      for (const command of ours) {
+        if (command.includes(' validate')) break;
+        const words = / (init .+)$/.exec(command)?.[1]?.split(' ');
+        // What a terminal would give to `cat`.
+        if (words === undefined) await inShell(command, place, 'ghp_a-token-of-the-test\n');
+        else expect((await shr(words, place)).code).to.equal(0);
+      }
+      const words = / (validate.*)$/.exec(ours.at(-1) ?? '')?.[1]?.split(' ') ?? [];
+      expect(words, heading).to.include('--secrets');
+      const { code, out, error } = await shr(words, place);
+      expect(code, `${heading}: ${out}${error}`).to.equal(0);
     }
   });
 

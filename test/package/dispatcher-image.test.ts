@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,7 +9,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { providerKinds } from '../../providers/index.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
-import { engineProblem } from '../docker/engine.ts';
+import { ENGINE_SOCKET, engineProblem } from '../docker/engine.ts';
 import { commandsIn, INSTALL } from '../docs/commands.ts';
 import { eventually } from '../e2e/service-fixture.ts';
 import { DOCKER_ENVIRONMENT, dispatcherImage } from './dispatcher-image.ts';
@@ -114,7 +114,9 @@ describe('the image of the dispatcher', () => {
       .replace('--restart unless-stopped ', '')
       .replace('"$PWD/config:/etc/shr:ro"', `${folder}:/etc/shr:ro`)
       .replace('shr-ledger:', `${container}:`)
-      .replace(/ shr-dispatcher:\S+$/, '');
+      .replace('"$(stat -c %g /var/run/docker.sock)"', String((await stat(ENGINE_SOCKET)).gid))
+      .replace('/var/run/docker.sock:/var', `${ENGINE_SOCKET}:/var`)
+      .replace(/ serverless-hosted-runner:\S+$/, '');
     expect(ours)
       .to.match(/--read-only .*--cap-drop ALL/)
       .and.not.match(/["$]|shr-ledger|publish/);
