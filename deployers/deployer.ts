@@ -1,5 +1,5 @@
 /** The contract between `shr deploy` and a place where a dispatcher can run. */
-import type { ProviderHost } from '../providers/provider.ts';
+import type { ProviderError, ProviderHost } from '../providers/provider.ts';
 
 /** A dispatcher as it should run. */
 export interface Deployment {
@@ -38,7 +38,7 @@ export type Role = 'serve' | 'drain';
 
 /** One thing that `apply` would do. */
 export interface PlannedStep {
-  readonly action: 'create' | 'replace' | 'keep' | 'remove';
+  readonly action: 'create' | 'replace' | 'keep' | 'remove' | 'pull';
   readonly what: string;
   readonly why?: string;
 }
@@ -62,6 +62,8 @@ export interface DeploymentStatus {
   readonly hash: string;
   /** The service's own words. */
   readonly message?: string;
+  /** What people type to run a command of `shr` in the dispatcher's container, where its own files hold the token. */
+  readonly askWith?: string;
 }
 
 /** A line for people, when something begins or takes long. */
@@ -84,10 +86,17 @@ export interface Deployer {
   status(id: string): Promise<DeploymentStatus | undefined>;
   /** The dispatcher's last output; undefined if nothing is deployed. */
   logs(id: string): Promise<string | undefined>;
+  /**
+   * What a command of `shr` prints in the dispatcher's container, which needs no token from here. Undefined where nothing
+   * runs, or it fails. Absent where the service lets no command in.
+   */
+  ask?(id: string, words: readonly string[]): Promise<string | undefined>;
   /** Stops the dispatcher in order, and removes everything that carries the deployment's tag. */
   remove(id: string, tell: Tell): Promise<void>;
   /** The names of everything that carries the deployment's tag. */
   left(id: string): Promise<readonly string[]>;
+  /** What to do about a failure, where the place knows better than the kind of the error tells. */
+  cure?(error: ProviderError): string | undefined;
   close(): Promise<void>;
 }
 

@@ -19,6 +19,9 @@ export interface Destruction {
   readonly tell: Tell;
 }
 
+/** From then on the dispatcher itself waits for its jobs. */
+export const DRAINING = 'draining: nothing is launched any more, jobs run to their end';
+
 const LOOK_MS = 2_000;
 /** Services take their time to end what they accepted to end. */
 const LOOKS_FOR_NOTHING = 150;
@@ -51,7 +54,7 @@ async function drain({ deployer, deployment, runners, sleep, tell }: Destruction
       'Name an image of the dispatcher with --image, or kill them with --now.',
     );
   }
-  tell('draining: nothing is launched any more, jobs run to their end');
+  tell(DRAINING);
   await deployer.apply(deployment, 'drain', tell);
   let said = '';
   let unhealthy = 0;

@@ -29,9 +29,12 @@ export function deploymentHash(deployment: Deployment, role: Role, image = deplo
   return slowHash(JSON.stringify([{ ...open, image }, role]), deployment.id).slice(0, 12);
 }
 
+/** `shr` in the dispatcher's image. */
+export const PROGRAM: readonly string[] = ['node', '/opt/shr/shr.mjs'];
+
 /** The whole command, for services where the words of a command replace the image's entry point. */
 export function programOf(role: Role): readonly string[] {
-  return ['node', '/opt/shr/shr.mjs', ...commandOf(role)];
+  return [...PROGRAM, ...commandOf(role)];
 }
 
 /** Where the ledger is on the container's own disk. */
@@ -61,7 +64,8 @@ const TRACE = /^\s+at |^Node\.js v\d|^\s*$/;
 
 /** For people, at the end of a message: the last lines of a log that tell something; says so where there are none. */
 export function lastLines(output: string): string {
-  const lines = output.split('\n').filter((line) => !TRACE.test(line));
+  // A container that was started again and again says the same each time.
+  const lines = [...new Set(output.split('\n').filter((line) => !TRACE.test(line)))];
   return lines.length === 0 ? 'It printed nothing.' : `Its last lines:\n${lines.slice(-5).join('\n')}`;
 }
 

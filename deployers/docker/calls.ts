@@ -2,8 +2,10 @@
 import { z } from 'zod';
 import { EngineConnection } from '../../providers/docker/connection.ts';
 import { isAbsent } from '../../providers/docker/errors.ts';
+import { FrameReader } from '../../providers/docker/frames.ts';
 import type { EnginePlace } from '../../providers/docker/place.ts';
 import { Deadlines } from '../../providers/kit/deadlines.ts';
+import { Tail } from '../../providers/kit/tail.ts';
 import { ProviderError, type ProviderHost } from '../../providers/provider.ts';
 import { DEPLOYMENT_TAG } from '../tags.ts';
 
@@ -31,6 +33,7 @@ export type DispatcherContainer = z.infer<typeof container>;
 const listedContainers = z.array(z.object({ Id: z.string().min(1) }));
 const listedVolumes = z.object({ Volumes: z.array(z.object({ Name: z.string(), Labels: labels })).nullish() });
 const imageAnswer = z.object({ Id: z.string().min(1) });
+const ended = z.object({ ExitCode: z.number().nullable() });
 
 export class DeploymentEngine {
   readonly #connection: EngineConnection;
@@ -125,6 +128,29 @@ export class DeploymentEngine {
       if (isAbsent(error)) return undefined;
       throw error;
     }
+  }
+
+  /** Runs a command in a container that runs. Its output, both streams, bounded; undefined unless it ends with 0. */
+  async execute(id: string, command: readonly string[]): Promise<string | undefined> {
+    const answer = await this.#connection.call('exec', {
+      path: `/containers/${id}/exec`,
+      method: 'POST',
+      options: { AttachStdout: true, AttachStderr: true, Cmd: command },
+      statusCodes: { 200: true, 201: true },
+    });
+    const execution = this.#connection.parse('exec', created, answer).Id;
+    const tail = new Tail();
+    const frames = new FrameReader((bytes) => tail.push(bytes));
+    await this.#connection.stream(
+      'exec',
+      { path: `/exec/${execution}/start`, method: 'POST', options: { Detach: false, Tty: false } },
+      this.#timeoutMs,
+      async (output) => {
+        for await (const chunk of output) if (Buffer.isBuffer(chunk)) frames.push(chunk);
+      },
+    );
+    const state = await this.#connection.call('exec', { path: `/exec/${execution}/json` });
+    return this.#connection.parse('exec', ended, state).ExitCode === 0 ? tail.text() : undefined;
   }
 
   /** If it is there already, it stays as it is. */

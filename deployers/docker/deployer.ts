@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path';
 import { Engine } from '../../providers/docker/calls.ts';
 import type { DockerOptions } from '../../providers/docker/options.ts';
 import type { EnginePlace } from '../../providers/docker/place.ts';
+import { unreachable } from '../../providers/docker/unreachable.ts';
 import { Deadlines } from '../../providers/kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../../providers/provider.ts';
 import {
@@ -23,6 +24,7 @@ import {
   deploymentHash,
   HASH_TAG,
   lastLines,
+  PROGRAM,
   ROLE_TAG,
   schemeOf,
 } from '../tags.ts';
@@ -34,6 +36,7 @@ import { archive } from './tar.ts';
 const HEALTHY_WITHIN_MS = 180_000;
 const LOOK_MS = 500;
 const DEFAULT_GRACE_S = 30;
+const IMAGE_CURE = 'build it with `make dispatcher-image`, or name another one with --image (make: IMAGE=)';
 
 export interface DockerDeployerOptions {
   /** Of the engine. */
@@ -75,7 +78,11 @@ export class DockerDeployer implements Deployer {
     const volumes = await this.#engine.volumes(deployment.id);
     const container = `container ${containerName(plan)}`;
     const first = others[0];
+    const hasImage = (await this.#engine.imageId(deployment.image)) !== undefined;
     return [
+      ...(hasImage
+        ? []
+        : [{ action: 'pull' as const, what: `image ${deployment.image}`, why: `this engine has none; ${IMAGE_CURE}` }]),
       { action: volumes.includes(volume) ? 'keep' : 'create', what: `volume ${volume}`, why: 'it holds the ledger' },
       wanted !== undefined && isUp(wanted)
         ? { action: 'keep', what: container }
@@ -116,7 +123,20 @@ export class DockerDeployer implements Deployer {
       image: container.Config.Image,
       hash: container.Config.Labels?.[HASH_TAG] ?? '',
       ...(said === '' ? {} : { message: said }),
+      ...(isUp(container) ? { askWith: ['docker exec', container.Name, ...PROGRAM].join(' ') } : {}),
     };
+  }
+
+  async ask(id: string, words: readonly string[]): Promise<string | undefined> {
+    const container = (await this.#engine.containers(id)).find(isUp);
+    if (container === undefined) return undefined;
+    try {
+      return await this.#engine.execute(container.Id, [...PROGRAM, ...words]);
+    } catch (error) {
+      // It restarts, or the engine lets no command in.
+      if (!(error instanceof ProviderError)) throw error;
+      return undefined;
+    }
   }
 
   async logs(id: string): Promise<string | undefined> {
@@ -140,6 +160,14 @@ export class DockerDeployer implements Deployer {
   async left(id: string): Promise<readonly string[]> {
     const [containers, volumes] = await Promise.all([this.#engine.containers(id), this.#engine.volumes(id)]);
     return [...containers.map(({ Name }) => `container ${Name}`), ...volumes.map((name) => `volume ${name}`)];
+  }
+
+  cure(error: ProviderError): string | undefined {
+    // Whatever has a status comes from an engine that answers; what was stopped in time has no code.
+    const isAnswered = error.code === undefined || /^(?:http-)?\d+$/.test(error.code);
+    if (isAnswered || error.code === 'no-engine' || !error.operation.startsWith('docker ')) return undefined;
+    const { cure } = unreachable(error, this.#options.place);
+    return cure === undefined ? undefined : `${cure[0]?.toUpperCase()}${cure.slice(1)}. Then run it again.`;
   }
 
   async close(): Promise<void> {}
@@ -175,10 +203,11 @@ export class DockerDeployer implements Deployer {
     try {
       await this.#runnerEngine.pull(image);
     } catch (error) {
-      if (!(error instanceof ProviderError) || error.kind === 'transient') throw error;
+      if (!(error instanceof ProviderError)) throw error;
+      const why = error.kind === 'transient' ? 'its registry cannot be reached' : 'it cannot be pulled';
       throw new DeploymentRefused(
-        `the engine has no image ${image}, and cannot pull it (${error.message})`,
-        'Build it with `make dispatcher-image`, or name another one with --image.',
+        `the engine has no image ${image}, and ${why} (${error.message})`,
+        `${IMAGE_CURE[0]?.toUpperCase()}${IMAGE_CURE.slice(1)}.`,
       );
     }
   }
@@ -221,7 +250,7 @@ export class DockerDeployer implements Deployer {
         tell(`starting ${other.Name} again`);
         await this.#engine.start(other.Id);
       }
-      const words = error instanceof Error ? error.message : String(error);
+      const words = wordsOf(error);
       const again = before.length > 0 ? '; the one before runs again' : '';
       throw new ProviderError('invalid', 'docker start', `${words}${again}. ${lastLines(output)}`, {
         cause: error,
@@ -278,6 +307,13 @@ export class DockerDeployer implements Deployer {
       ledgerNote: `The ledger is in the volume ${volumeName(id)} of this engine, and outlives updates. If the volume is lost, history is lost and no job is.`,
     };
   }
+}
+
+/** Without the operation, which the error that quotes it has as well. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const prefix = error instanceof ProviderError ? `${error.operation}: ` : '';
+  return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
 }
 
 function isUp({ State }: DispatcherContainer): boolean {

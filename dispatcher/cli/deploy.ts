@@ -8,6 +8,7 @@ import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { createProviderPool, providerHost } from '../backends/pool.ts';
 import type { Claim, Configuration, Registration } from '../model/registration.ts';
 import { type AppWebhook, type AppWebhookOutcome, appWebhooks, setAppWebhook } from './deploy/app-webhook.ts';
+import { Interruption } from './deploy/interruption.ts';
 import { type DeployOptions, type Packed, pack } from './deploy/pack.ts';
 import { leftRunners } from './deploy/runners.ts';
 import { wayOutIn } from './deploy/way-out.ts';
@@ -32,34 +33,41 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       }),
     );
   };
-  add('plan', 'show what apply would do; changes nothing', async ({ deployer, packed, terminal: { out } }) => {
-    for (const { action, what, why } of await deployer.plan(packed.deployment, 'serve')) {
+  add('plan', 'show what apply would do; changes nothing', async (session) => {
+    const { out } = session.terminal;
+    for (const { action, what, why } of await session.deployer.plan(await withKeptImage(session), 'serve')) {
       out(printable(`${action.padEnd(8)}${what}${why === undefined ? '' : ` (${why})`}`).concat('\n'));
     }
   });
   add('apply', 'deploy the dispatcher, or bring the deployed one up to date', async (session) => {
-    const { deployer, packed, tell } = session;
-    const deployed = await deployer.apply(packed.deployment, 'serve', tell);
+    const deployed = await session.deployer.apply(await withKeptImage(session), 'serve', session.tell);
     await report(session, deployed);
   }).option('--replace-webhook', 'take over the webhook of a GitHub App that delivers elsewhere');
-  add('status', 'show whether it runs, and which image', async ({ deployer, packed, terminal }) => {
-    const { id } = packed.deployment;
-    const status = await deployer.status(id);
-    if (status === undefined) {
-      terminal.error(`shr: nothing is deployed as ${id}\n`);
-      terminal.exit(1);
-      return;
-    }
-    const { role, state, image, hash, message } = status;
-    const fields = [
-      ['deployment', id],
-      ['state', role === 'drain' ? `${state}, draining` : state],
-      ['image', image],
-      ['hash', hash],
-    ] as const;
-    printFields(terminal, message === undefined ? fields : [...fields, ['says', message]]);
-    terminal.exit(state === 'healthy' || state === 'ended' ? 0 : 1);
-  });
+  add(
+    'status',
+    'show whether it runs, which image, and the problems of its registrations',
+    async ({ deployer, packed, terminal }) => {
+      const { id } = packed.deployment;
+      const status = await deployer.status(id);
+      if (status === undefined) {
+        terminal.error(`shr: nothing is deployed as ${id}\n`);
+        terminal.exit(1);
+        return;
+      }
+      const { role, state, image, hash, message, askWith } = status;
+      printFields(terminal, [
+        ['deployment', id],
+        ['state', role === 'drain' ? `${state}, draining` : state],
+        ['image', image],
+        ['hash', hash],
+        ...(message === undefined ? [] : [['says', message] as const]),
+        ...(askWith === undefined ? [] : [['ask it', `${askWith} jobs`] as const]),
+      ]);
+      const registrations = await deployer.ask?.(id, ['registrations']);
+      if (registrations !== undefined) terminal.out(`\n${printableLines(registrations)}\n`);
+      terminal.exit(state === 'healthy' || state === 'ended' ? 0 : 1);
+    },
+  );
   add('logs', 'print its last output', async ({ deployer, packed, terminal }) => {
     const output = await deployer.logs(packed.deployment.id);
     if (output === undefined) terminal.exit(1);
@@ -93,6 +101,23 @@ function refuseUnasked({ quarantined }: Configuration): void {
     `the backends of registration ${first.name} cannot be asked what they still run`,
     'Correct its file, and run it again.',
   );
+}
+
+/** An image that was named at an earlier run stays, until another one is named. The usual one gets newer by itself. */
+async function withKeptImage({ deployer, options, packed: { deployment }, tell }: Session): Promise<Deployment> {
+  if (options.image !== undefined) return deployment;
+  const image = (await deployer.status(deployment.id))?.image ?? deployment.image;
+  if (image === deployment.image) return deployment;
+  if (withoutTag(image) === withoutTag(deployment.image)) {
+    tell(`the image changes from ${image} to ${deployment.image}: --image (make: IMAGE=) names another one`);
+    return deployment;
+  }
+  tell(`the image stays ${image}: --image (make: IMAGE=) names another one`);
+  return { ...deployment, image };
+}
+
+function withoutTag(reference: string): string {
+  return reference.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
 }
 
 /** The image that runs drains, unless another one is named: the default one may be newer, or not be there. */
@@ -136,6 +161,7 @@ async function withDeployer(
   { run, terminal, purpose }: { run: Action; terminal: Terminal; purpose: 'to-deploy' | 'to-find' },
 ): Promise<void> {
   let deployer: Deployer | undefined;
+  const interruption = new Interruption(terminal);
   try {
     const packed = await pack(folder, options, purpose, terminal);
     const module = await loadDeployer(packed.target);
@@ -148,19 +174,24 @@ async function withDeployer(
       },
       providerHost(systemClock, systemRandom),
     );
-    await run({ deployer, packed, options, terminal, tell: (line) => terminal.error(`${printable(line)}\n`) });
+    const tell = (line: string) => {
+      interruption.told(line);
+      terminal.error(`${printable(line)}\n`);
+    };
+    await run({ deployer, packed, options, terminal, tell });
   } catch (error) {
-    terminal.error(`shr: ${problemWords(error)}\n`);
+    terminal.error(`shr: ${problemWords(error, deployer)}\n`);
     terminal.exit(1);
   } finally {
+    interruption.end();
     await deployer?.close();
   }
 }
 
-function problemWords(error: unknown): string {
+function problemWords(error: unknown, deployer: Deployer | undefined): string {
   if (error instanceof DeploymentRefused) return `${error.message}. ${error.cure}`;
   if (!isProviderError(error)) throw error;
-  return `${error.message}\n${cures[error.kind]}`;
+  return `${error.message}\n${deployer?.cure?.(error) ?? cures[error.kind]}`;
 }
 
 const AGAIN = 'run it again: it goes on where it stopped.';
@@ -179,6 +210,7 @@ async function report(
   { changed, url: given, urlNote, ledgerNote }: Deployed,
 ): Promise<void> {
   const { dispatcher, registrations } = configuration;
+  const hasWebhooks = dispatcher.webhooks.length > 0 || registrations.some((one) => one.webhookSecrets.length > 0);
   const known = dispatcher.publicListen.url;
   const url = known ?? given;
   terminal.out(changed ? 'the dispatcher is deployed, and ready\n' : 'nothing to change: the dispatcher is ready\n');
@@ -207,8 +239,14 @@ async function report(
       ['  Events', 'Workflow jobs'],
     ]);
   }
-  if (known === undefined && urlNote !== undefined) terminal.out(`${urlNote}\n`);
+  // Where all of them poll, nothing has to reach it.
+  if (known === undefined && urlNote !== undefined && hasWebhooks) terminal.out(`${urlNote}\n`);
   for (const note of [ledgerNote, ...notTaken(options, terminal)]) terminal.out(`${note}\n`);
+}
+
+/** What a dispatcher printed, perhaps in a tenant's account. */
+function printableLines(text: string): string {
+  return text.trimEnd().split('\n').map(printable).join('\n');
 }
 
 function notTaken({ proxy }: Options, { environment }: Terminal): readonly string[] {

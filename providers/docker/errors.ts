@@ -16,7 +16,8 @@ export type CallName =
   | 'image'
   | 'auth'
   | 'put'
-  | 'volume';
+  | 'volume'
+  | 'exec';
 
 /**
  * docker-modem's error. Its `reason` is a fixed text per status and call, and misleads: a missing image reads "no such

@@ -24,6 +24,7 @@ import { checkEngineImages, labelsAtEngine } from './images.ts';
 import { containerBody, refuseBucket } from './request.ts';
 import type { DockerSettings } from './settings.ts';
 import { fromInspected, fromListed } from './state.ts';
+import { unreachable } from './unreachable.ts';
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** The engine's own minimum. */
@@ -158,7 +159,7 @@ export class DockerProvider implements Provider {
         });
       }
     } catch (error) {
-      findings.push(this.#unreachable(classify('version', error)));
+      findings.push(unreachable(classify('version', error), this.#options.place));
       return findings;
     }
     const { network, registryAuth } = this.#options;
@@ -239,34 +240,6 @@ export class DockerProvider implements Provider {
   #at(): string {
     const { place } = this.#options;
     return place.found ? `, at ${place.words}` : '';
-  }
-
-  #unreachable(error: ProviderError): Finding {
-    const { place: asked } = this.#options;
-    if (!asked.found) return { subject: 'engine', ok: false, message: asked.problem, cure: asked.cure };
-    const place = asked.words;
-    if (error.code === 'EACCES') {
-      return {
-        subject: 'permissions',
-        ok: false,
-        message: error.message,
-        cure: `let this user use ${place}: add it to the group docker, and log in again`,
-      };
-    }
-    if (error.kind === 'unauthorized') {
-      return {
-        subject: 'credentials',
-        ok: false,
-        message: error.message,
-        cure: `check ca, cert and key against the engine at ${place}`,
-      };
-    }
-    return {
-      subject: 'engine',
-      ok: false,
-      message: error.message,
-      cure: `start the engine, and check that it listens on ${place} (docker info)`,
-    };
   }
 }
 

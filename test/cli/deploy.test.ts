@@ -1,10 +1,15 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
+import { providerHost } from '../../dispatcher/backends/pool.ts';
+import { ProviderError } from '../../providers/provider.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
 import { shr } from './process.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -65,6 +70,32 @@ describe('shr deploy', () => {
     expect(await refused('--target', 'docker')).to.include('secrets/token is empty');
   });
 
+  it('says which file is missing, and how to name another folder', async () => {
+    expect(await refused('--registration', 'acme'))
+      .to.include('there is neither dispatcher.yaml nor a registration')
+      .and.include('CONFIG=FOLDER')
+      .and.not.include('dispatcher.yaml has problems');
+    // As in a clone, whose folder of registrations has examples alone.
+    await write({ 'registrations/acme.example.yaml': 'organization: acme' });
+    expect(await refused('--registration', 'acme')).to.include('there is neither dispatcher.yaml nor a registration');
+  });
+
+  it('says how to be let in where the engine does not let this user in', async () => {
+    const socketPath = join(folder, 'docker.sock');
+    const error = new ProviderError('unauthorized', 'docker image', `connect EACCES ${socketPath}`, { code: 'EACCES' });
+    const { default: docker } = await import('../../deployers/docker/index.ts');
+    const deployer = docker.create(
+      { options: { socketPath }, environment: {} },
+      providerHost(systemClock, systemRandom),
+    );
+    expect(deployer.cure?.(error)).to.equal(
+      `Let this user use unix://${socketPath} (the option socketPath): add it to the group docker, and log in again. Then run it again.`,
+    );
+    // What the engine itself says is not about reaching it.
+    const refusedIt = new ProviderError('invalid', 'docker create', 'no such network', { code: '404' });
+    expect(deployer.cure?.(refusedIt)).to.equal(undefined);
+  });
+
   it('wants an image for a cloud, and every registration readable before it says that nothing is left', async function () {
     this.timeout(60_000);
     const location = {
@@ -86,7 +117,9 @@ describe('shr deploy', () => {
 
   it('says which engine does not answer', async () => {
     await write(configuration({}, { kind: 'docker', options: { host: '127.0.0.1', port: 9, timeoutMs: 2_000 } }));
-    expect(await refused('--registration', 'acme')).to.match(/ECONNREFUSED.*\n.*Run it again/);
+    expect(await refused('--registration', 'acme')).to.match(
+      /ECONNREFUSED.*\nStart the engine, and check that it listens on tcp:\/\/127\.0\.0\.1:9 .*\(docker info\)\. Then run it again\./,
+    );
   });
 
   it('takes one of several in a file, with what it extends', async () => {
@@ -114,6 +147,69 @@ describe('shr deploy', () => {
     const { code, error } = await shr(['deploy', 'destroy', '.', '--registration', 'acme'], folder, ENVIRONMENT);
     expect(code).to.equal(1);
     expect(error).to.include('ECONNREFUSED').and.not.include('requireHook');
+  });
+
+  /** An engine with one dispatcher, whose `create` is never answered. */
+  async function played(image: string): Promise<{ server: Server; socketPath: string }> {
+    const socketPath = join(folder, 'engine.sock');
+    const server = createServer((request, response) => {
+      const url = decodeURIComponent(request.url ?? '');
+      const answer = (value: unknown, code = 200) =>
+        response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+      if (url.startsWith('/containers/create')) return;
+      if (url.startsWith('/containers/json')) answer(url.includes('shr.deployment') ? [{ Id: 'one' }] : []);
+      else if (url.startsWith('/containers/one/json'))
+        answer({
+          ...{ Id: 'one', Name: '/shr-one', Image: 'sha256:1', HostConfig: {}, State: { Status: 'running' } },
+          Config: { Image: image, Labels: { 'shr.deployment': 'shr-acme', 'shr.deployment.role': 'serve' } },
+        });
+      else if (url.startsWith('/volumes?')) answer({ Volumes: [] });
+      else if (url.startsWith('/volumes/')) answer({}, 201);
+      else if (url.startsWith(`/images/${image}/`)) answer({ Id: 'sha256:1' });
+      else answer({ message: 'no such image' }, 404);
+    });
+    server.listen(socketPath);
+    await once(server, 'listening');
+    return { server, socketPath };
+  }
+
+  it('keeps an image that was named before, and says so; it says in advance which one is missing', async () => {
+    const { server, socketPath } = await played('registry.example/shr:7');
+    try {
+      await write(configuration({}, { kind: 'docker', options: { socketPath } }));
+      const kept = await shr(['deploy', 'plan', '.', '--registration', 'acme'], folder);
+      expect(kept.error).to.include('the image stays registry.example/shr:7: --image (make: IMAGE=) names another one');
+      expect(kept.out).to.not.include('pull');
+      const other = await shr(['deploy', 'plan', '.', '--registration', 'acme', '--image', 'shr:8'], folder);
+      expect(other.error).to.equal('');
+      expect(other.out).to.match(/^pull +image shr:8 \(this engine has none; build it with `make dispatcher-image`/m);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  it('says what goes on without it when it is interrupted', async function () {
+    this.timeout(60_000);
+    const { server, socketPath } = await played('shr:7');
+    try {
+      await write(configuration({}, { kind: 'docker', options: { socketPath } }));
+      const words = ['deploy', 'destroy', '.', '--registration', 'acme'];
+      const run = spawn(process.execPath, [join(ROOT, 'dispatcher', 'cli', 'shr.mjs'), ...words], { cwd: folder });
+      let said = '';
+      run.stderr.on('data', (chunk) => {
+        if (!said.includes('draining:') && `${said}${chunk}`.includes('draining:')) run.kill('SIGINT');
+        said += chunk;
+      });
+      const [code] = await once(run, 'close');
+      expect(code, said).to.equal(130);
+      expect(said)
+        .to.include('shr: interrupted. The dispatcher goes on draining')
+        .and.include('`shr deploy apply` (make: lazy_install) brings the dispatcher back');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   async function made(...words: readonly string[]): Promise<{ code: number; said: string }> {

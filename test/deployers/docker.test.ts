@@ -192,6 +192,16 @@ describe('a dispatcher deployed to a Docker engine', () => {
     expect((await deploy('status')).out).to.match(/state +healthy/);
   });
 
+  it('is asked with what its own container holds, and its status tells of its registrations', async function () {
+    this.timeout(60_000);
+    const { out } = await deploy('status');
+    const [, command = ''] = /^ask it +(docker exec .+)$/m.exec(out) ?? [];
+    const asked = await run('docker', ...command.split(' ').slice(1));
+    expect(asked, out).to.deep.equal({ code: 0, out: 'No jobs.' });
+    show('what the dispatcher answers', asked.out);
+    expect(out, 'as `shr registrations` has it').to.match(/\n\n[\s\S]*\bacme\b/);
+  });
+
   it('shows no secret to those who may inspect it, and carries none that the registration does not use', async function () {
     this.timeout(60_000);
     const [name = ''] = await containers(DEPLOYMENT);

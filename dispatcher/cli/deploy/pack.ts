@@ -18,6 +18,7 @@ import type { Backend, Configuration, Registration } from '../../model/registrat
 import { type ConfigurationFiles, configurationFiles } from '../configuration-files.ts';
 import { loadedFrom, unknownRegistration } from '../loaded-configuration.ts';
 import { printable } from '../output.ts';
+import { shownPath } from '../shown-path.ts';
 import type { Terminal } from '../terminal.ts';
 import { ownAdminToken, ownDispatcherYaml, ownId, withoutSeals } from './own-configuration.ts';
 import { packedWayOut } from './way-out.ts';
@@ -117,12 +118,19 @@ async function ownFiles(
   { registration: alias, url }: { readonly registration: string; readonly url?: string },
   terminal: Terminal,
 ): Promise<Files> {
-  const { platform, registrations, quarantined, good } = await inspectConfiguration(
+  const { platform, platformProblems, registrations, quarantined, good } = await inspectConfiguration(
     { ...places, environment: terminal.environment, files: systemFiles, provider: loadProvider, secrets: 'optional' },
     'required',
   );
   if (platform.config === undefined) {
-    throw new DeploymentRefused('dispatcher.yaml has problems', 'Run `shr validate`, and correct them.');
+    for (const { file, ...rest } of platformProblems) {
+      const problem = { ...rest, file: shownPath(terminal.workingFolder, file) };
+      terminal.error(`${printable(formatProblem(problem))}\n`);
+    }
+    throw new DeploymentRefused(
+      'nothing can be deployed from this folder as it is',
+      'Correct it, or name another one (make: CONFIG=FOLDER).',
+    );
   }
   if (![...registrations, ...quarantined].some(({ name }) => name === alias)) {
     throw new DeploymentRefused(unknownRegistration(alias, registrations), 'Name one with --registration.');
