@@ -25,6 +25,8 @@ export type GrantField =
   | 'bases'
   | 'presets'
   | 'requireHook'
+  | 'reservedRunners'
+  | 'weight'
   | 'hookImages'
   | `limits.${Exclude<keyof Limits, 'maxTimeLimitMs'> | 'maxTimeout'}`
   | `powers.${keyof Powers}`;
@@ -95,6 +97,8 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'hookImages':
       return grant.requireHook?.images ?? [];
     case 'priority':
+    case 'reservedRunners':
+    case 'weight':
     case 'requireHook':
     case 'limits.maxRegistrations':
     case 'limits.maxRunners':

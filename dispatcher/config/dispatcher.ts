@@ -117,7 +117,8 @@ export async function readDispatcher(
   const { publicListen, adminListen } = readListen(reading, context.folder);
   const { publicUrl } = context.started ?? { publicUrl: publicListen?.url };
   const later = publicUrl === publicListen?.url ? {} : ({ isPublicUrlLater: true } as const);
-  const tenants = readTenants(reading, { ...shared, ...later, callbackUrl: publicUrl });
+  const maxRunners = limits?.maxRunners ?? 1000;
+  const tenants = readTenants(reading, { ...shared, ...later, callbackUrl: publicUrl }, maxRunners);
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
   const sealing = readSealing(reading);
@@ -136,7 +137,7 @@ export async function readDispatcher(
         webhooks,
         ...(sources.length === 0 ? {} : { sources }),
         tenants,
-        maxRunners: limits?.maxRunners ?? 1000,
+        maxRunners,
         maxLaunches: limits?.maxLaunches ?? 20,
         deliveriesPerMinute: limits?.deliveriesPerMinute ?? 60_000,
         trustedProxies,

@@ -99,9 +99,11 @@ export async function readExportedPlatform(
     ]),
   );
   const publicUrl = exported.callbacks ? 'https://the-dispatcher.invalid' : undefined;
-  const tenants = readTenants(reading, { credentials, backends, callbackUrl: publicUrl })?.map((entry) =>
-    atHome(entry, exported.places),
-  );
+  const tenants = readTenants(
+    reading,
+    { credentials, backends, callbackUrl: publicUrl },
+    Number.POSITIVE_INFINITY,
+  )?.map((entry) => atHome(entry, exported.places));
   const platform: Platform = {
     config: undefined,
     complete: reading.problemCount === 0,

@@ -43,6 +43,7 @@ import {
   type RegistrationSource,
   stateOf,
 } from './registration-source.ts';
+import { findOverReserved } from './reservations.ts';
 import { NAME } from './schema.ts';
 import { sealedReach } from './sealed-values.ts';
 import type { SecretValues } from './secret-values.ts';
@@ -428,7 +429,11 @@ async function tellOverlaps(found: readonly RegistrationFound[], platform: Platf
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
   // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
-  const overlaps = [...findOverlaps(new Territory(platform.tenants, claims), all), ...findTravellers(all)];
+  const overlaps = [
+    ...findOverlaps(new Territory(platform.tenants, claims), all),
+    ...findTravellers(all),
+    ...findOverReserved(all, platform.tenants, platform.config?.maxRunners),
+  ];
   for (const { registration, path, message, cure } of overlaps) {
     const one = byRegistration.get(registration);
     if (one === undefined) continue;

@@ -22,6 +22,7 @@ import {
   takeShapes,
 } from './registration-runners.ts';
 import { readStandby } from './registration-standby.ts';
+import { readShare } from './reservations.ts';
 import { durationMs, registrationFile } from './schema.ts';
 
 const LAUNCH_MS = 10 * 60_000;
@@ -113,6 +114,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
       maxRunnersPerRun: reading.section(['maxRunnersPerRun'], form.maxRunnersPerRun),
       maxLaunchesPerMinute: reading.section(['maxLaunchesPerMinute'], form.maxLaunchesPerMinute),
     }),
+    ...readShare(reading, grant, maxRunners),
     ...(await readMaintenance(reading)),
     ...(reading.section(['observe'], form.observe) === true ? { observe: true as const } : {}),
   };

@@ -73,6 +73,8 @@ const image = matching(
 const SECRET_GLOB = /^(?:azure-key-vault|gcp-secret|alibaba-secret):./;
 const globs = z.array(z.string().min(1).max(512)).max(1000);
 const runners = z.int().min(1).max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
+const reservedRunners = z.int().min(0).max(10_000);
+const weight = z.int().min(1).max(1000);
 const launchesPerMinute = z.int().min(1).max(10_000);
 const reference = z.string().min(1).max(65_536);
 const secret = reference
@@ -360,6 +362,12 @@ export const registrationFile = strict({
     .optional()
     .describe('Reports what would run, and launches nothing: jobs are left to other runners. Default: false.'),
   maxRunnersPerRun: runners.optional().describe('At once, of one workflow run. Default: no limit of its own.'),
+  reservedRunners: reservedRunners
+    .optional()
+    .describe("Kept for it, of the dispatcher's runners; of a tenant's registration, of the tenant's. Default: 0."),
+  weight: weight
+    .optional()
+    .describe("Its share of the dispatcher's runners beside others. Not in a tenant’s file. Default: 1."),
   maintenance: z
     .array(
       strict({
@@ -514,6 +522,10 @@ export const tenantFile = strict({
   hookImages: globs
     .optional()
     .describe('Images that carry the hooks, as you know: globs on the full reference, best with digests.'),
+  reservedRunners: reservedRunners
+    .optional()
+    .describe("Kept for it, of the dispatcher's runners: others cannot take them. Default: 0."),
+  weight: weight.optional().describe("Its share of the dispatcher's other runners. Default: 1."),
   limits: tenantLimits.optional().describe('On all backends.'),
   powers: tenantPowers.optional().describe("On this file's backends, beyond plain cores and memory."),
 });

@@ -4,6 +4,7 @@ import { foldLabel } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
 import type { Grant, Limits, Powers, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
+import { checkReservations } from './reservations.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
 
 /** The names from the rest of dispatcher.yaml that a grant may refer to. */
@@ -17,12 +18,17 @@ export interface SharedNames {
 }
 
 /** Undefined: the section is missing, and every registration is the platform's own. */
-export function readTenants(reading: Reading, shared: SharedNames): readonly TenantEntry[] | undefined {
+export function readTenants(
+  reading: Reading,
+  shared: SharedNames,
+  maxRunners: number,
+): readonly TenantEntry[] | undefined {
   if (!reading.has(['tenants'])) return undefined;
   const files = reading.section(['tenants'], dispatcherFile.shape.tenants);
   // A broken section must not turn tenants into the platform itself: treat it as a list without tenants.
   if (files === undefined) return [];
   const places = reading.placesOfKeys(['tenants']);
+  checkReservations(reading, files, maxRunners);
   return Object.entries(files).map(([name, file]) => {
     checkNames(reading, name, file, shared);
     const registrations = file.registrations ?? [name];
@@ -80,6 +86,10 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
     credentials: file.credentials ?? [],
     backends: file.backends ?? [],
     backendKinds: file.backendKinds ?? [],
+    ...defined<Pick<Grant, 'reservedRunners' | 'weight'>>({
+      reservedRunners: file.reservedRunners,
+      weight: file.weight,
+    }),
     limits: {
       maxRegistrations: limits.maxRegistrations ?? REGISTRATIONS_OF_A_TENANT,
       maxRunners: limits.maxRunners,

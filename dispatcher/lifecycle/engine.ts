@@ -239,6 +239,7 @@ class LoopingEngine implements Engine {
       ...{ context, ledger, board, backends, holds, places: launchPlaces, launches: this.#launches, handOver, pools },
       maintenance: permits.maintenance,
       rate: permits.rate,
+      shares: () => permits.shares(),
     });
     this.#visits = new VisitLoop({
       ...{ clock, incarnation, log, metrics, tenants, ...absence },

@@ -10,6 +10,7 @@ import { Maintenance } from './maintenance.ts';
 import type { Pauses } from './pauses.ts';
 import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
+import { type Share, type ShareSource, Shares, sharesOf } from './shares.ts';
 import type { Obstacles } from './wait-reason.ts';
 
 export interface Permit {
@@ -40,6 +41,8 @@ export class Permits {
   readonly #served = new Map<string, string>();
   /** Registrations of which a launch of this pass took a place that was not reserved for it. */
   readonly #displaced = new Set<string>();
+  /** As configured. Null: to be read. */
+  #shares: ReadonlyMap<string, Share> | undefined | null = null;
 
   constructor(options: PermitsOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
     this.maintenance = new Maintenance(options);
@@ -54,6 +57,12 @@ export class Permits {
 
   resize(limits: Pick<PermitsOptions, 'maxLaunches' | 'maxRunners'>): void {
     this.#limits = limits;
+    this.#shares = null;
+  }
+
+  /** Undefined: nobody has a reservation or weight. */
+  async shares(): Promise<Shares | undefined> {
+    return this.#sharesOver(await this.#liveRunners());
   }
 
   /** `blocked` holds the lanes that wait for something of their own, such as a GET of their job. */
@@ -84,7 +93,12 @@ export class Permits {
       }
       lines.set(name, this.#line(name, Math.min(room, total), blocked, lanes, byBackend));
     }
-    const grants = allot(lines, { total, byRegistration, byLine, lineOf, byBackend }, this.#served);
+    const grants = allot(
+      lines,
+      { total, byRegistration, byLine, lineOf, byBackend },
+      this.#served,
+      this.#sharesOver(live),
+    );
     for (const { registration } of grants) {
       const line = lineOf(registration);
       this.#served.delete(line);
@@ -126,6 +140,9 @@ export class Permits {
     const none = { count: 0, draining: 0 };
     const max = this.#limits.maxLaunches;
     const line = this.#places.lineOf(lane.registration);
+    const shares = this.#sharesOver(live);
+    const kept =
+      shares === undefined || shares.roomOf(line, lane.registration) > 0 ? 0 : shares.keptFrom(line, lane.registration);
     return {
       configured: registration !== undefined && leaving === undefined,
       ...(maintenance === undefined ? {} : { maintenance }),
@@ -134,6 +151,7 @@ export class Permits {
       closed: open.length > 0 ? undefined : closed,
       registration: { ...(live.byRegistration.get(lane.registration) ?? none), max: registration?.maxRunners ?? 0 },
       dispatcher: { count: live.total, draining: live.draining, max: this.#limits.maxRunners },
+      ...(kept === 0 ? {} : { kept }),
       backends: open.map((name) => ({
         name,
         ...(live.byBackend.get(`${lane.registration}/${name}`) ?? none),
@@ -142,6 +160,29 @@ export class Permits {
       })),
       launches: { count: max - Math.min(this.#places.free(), this.#places.freeOf(line)), max },
     };
+  }
+
+  #sharesOver(live: Pick<LiveRunners, 'total' | 'byRegistration'>): Shares | undefined {
+    if (this.#shares === null) this.#shares = sharesOf(this.#shareSources());
+    if (this.#shares === undefined) return undefined;
+    const held = new Map<string, number>();
+    const heldBy = new Map<string, number>();
+    for (const [name, { count }] of live.byRegistration) {
+      const line = this.#places.lineOf(name);
+      held.set(line, (held.get(line) ?? 0) + count);
+      heldBy.set(name, count);
+    }
+    return new Shares(this.#shares, this.#limits.maxRunners - live.total, held, heldBy);
+  }
+
+  *#shareSources(): Generator<ShareSource> {
+    for (const [name, { leaving, registration }] of this.#options.tenants) {
+      if (leaving !== undefined) continue;
+      const { grant, reservedRunners: reserved, weight } = registration;
+      const ofLine =
+        grant === undefined ? { reserved, weight } : { reserved: grant.reservedRunners, weight: grant.weight };
+      yield { line: this.#places.lineOf(name), registration: name, reserved, ofLine };
+    }
   }
 
   /** As long as its needs are below `room`: what stands behind comes to nothing in this pass. */
@@ -178,12 +219,7 @@ export class Permits {
     return line;
   }
 
-  async #liveRunners(): Promise<{
-    readonly total: number;
-    readonly draining: number;
-    readonly byRegistration: ReadonlyMap<string, Live>;
-    readonly byBackend: ReadonlyMap<string, Live>;
-  }> {
+  async #liveRunners(): Promise<LiveRunners> {
     let total = 0;
     let ending = 0;
     const byRegistration = new Map<string, Live>();
@@ -196,6 +232,13 @@ export class Permits {
     }
     return { total, draining: ending, byRegistration, byBackend };
   }
+}
+
+interface LiveRunners {
+  readonly total: number;
+  readonly draining: number;
+  readonly byRegistration: ReadonlyMap<string, Live>;
+  readonly byBackend: ReadonlyMap<string, Live>;
 }
 
 interface Live {

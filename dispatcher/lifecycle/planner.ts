@@ -1,4 +1,5 @@
 /** How many runners each lane needs, and which may have one now. Pure: the same facts always give the same result. */
+import type { Shares } from './shares.ts';
 
 /** One lane of a pool: its lanes share GitHub host, scope and runner group, so labels alone tell who can serve whom. */
 export interface LaneFacts {
@@ -112,26 +113,44 @@ export type Served = ReadonlyMap<string, string>;
  * Hands out what room there is, one runner to each tenant in turn, and among the registrations of a tenant to each in
  * turn: neither a thousand waiting jobs of one nor a hundred registrations starve the single job of another. The tenant
  * that has been served least recently comes first, and of its registrations the one behind the last that was served.
+ * With shares the turn is the tenant's with the lowest rank.
  */
-export function allot(lines: ReadonlyMap<string, readonly Request[]>, room: Room, served: Served): readonly Grant[] {
+export function allot(
+  lines: ReadonlyMap<string, readonly Request[]>,
+  room: Room,
+  served: Served,
+  shares?: Shares,
+): readonly Grant[] {
   const grants: Grant[] = [];
   let total = room.total;
   const byBackend = new Map(room.byBackend);
-  let waiting: readonly TenantTurn[] = tenantsInTurn(lines, room, served);
-  while (total > 0 && waiting.length > 0) {
-    const next: TenantTurn[] = [];
-    for (const tenant of waiting) {
-      if (total === 0) break;
-      const grant = tenant.room > 0 ? grantTo(tenant, byBackend) : undefined;
-      if (grant === undefined) continue;
-      grants.push(grant);
-      tenant.room -= 1;
-      total -= 1;
-      next.push(tenant);
-    }
-    waiting = next;
+  const waiting = [...tenantsInTurn(lines, room, served)];
+  const rank = ({ line }: TenantTurn) => shares?.rank(line) ?? 0;
+  // Stable: those of equal rank stay in turn.
+  if (shares !== undefined) waiting.sort((one, other) => rank(one) - rank(other));
+  for (let tenant = waiting.shift(); total > 0 && tenant !== undefined; tenant = waiting.shift()) {
+    const grant = tenant.room > 0 ? grantTo(tenant, byBackend, shares) : undefined;
+    if (grant === undefined) continue;
+    grants.push(grant);
+    tenant.room -= 1;
+    total -= 1;
+    shares?.take(tenant.line, grant.registration);
+    insert(waiting, tenant, rank);
   }
   return grants;
+}
+
+/** Behind all that have no higher rank. */
+function insert(waiting: TenantTurn[], tenant: TenantTurn, rank: (tenant: TenantTurn) => number): void {
+  const own = rank(tenant);
+  let [low, high] = [0, waiting.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const other = waiting[middle];
+    if (other !== undefined && rank(other) <= own) low = middle + 1;
+    else high = middle;
+  }
+  waiting.splice(low, 0, tenant);
 }
 
 /**
@@ -160,6 +179,7 @@ interface Turn {
 }
 
 interface TenantTurn {
+  readonly line: string;
   /** Of its registrations, in their order. */
   readonly turns: Turn[];
   room: number;
@@ -174,6 +194,7 @@ function tenantsInTurn(
   return [...Map.groupBy(lines.keys(), room.lineOf)]
     .sort(([one], [other]) => (servedAt.get(one) ?? -1) - (servedAt.get(other) ?? -1))
     .map(([line, registrations]) => ({
+      line,
       room: room.byLine.get(line) ?? 0,
       turns: rotated(registrations, served.get(line)).map((registration) => ({
         registration,
@@ -186,9 +207,11 @@ function tenantsInTurn(
 }
 
 /** The registration served takes its next turn after the tenant's others. One that can have none is dropped. */
-function grantTo({ turns }: TenantTurn, byBackend: Map<string, number>): Grant | undefined {
+function grantTo({ line, turns }: TenantTurn, byBackend: Map<string, number>, shares?: Shares): Grant | undefined {
   for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) {
-    const grant = turn.room > 0 ? nextGrant(turn, byBackend) : undefined;
+    // What is kept from it now stays so for the rest of this pass.
+    const mayTake = shares === undefined || shares.roomOf(line, turn.registration) > 0;
+    const grant = mayTake && turn.room > 0 ? nextGrant(turn, byBackend) : undefined;
     if (grant === undefined) continue;
     turn.room -= 1;
     turns.push(turn);

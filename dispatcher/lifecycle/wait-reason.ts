@@ -28,6 +28,8 @@ export interface Obstacles {
   /** Its registration or tenant has launched as many in this minute as it may. */
   readonly rate?: string;
   readonly dispatcher: Filled;
+  /** How many of the dispatcher's runners are reserved for others, where only those are left. Absent: 0. */
+  readonly kept?: number;
   /** Those that could be tried. `launching`: as many launches are under way there as it takes at once. */
   readonly backends: readonly (Filled & { readonly name: string; readonly launching: boolean })[];
   readonly launches: { readonly count: number; readonly max: number };
@@ -37,6 +39,7 @@ export interface Obstacles {
 export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
   const { backends, closed, configured, dispatcher, github, launches, maintenance, own, rate, registration } =
     obstacles;
+  const { kept = 0 } = obstacles;
   if (!configured) return 'its registration is not in the configuration';
   if (maintenance !== undefined) return maintenance;
   if (github !== undefined) return github;
@@ -45,6 +48,9 @@ export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
   if (isFull(registration)) return `the registration is at its cap of ${filled(registration, placeFreeAt)}`;
   if (rate !== undefined) return rate;
   if (isFull(dispatcher)) return `the dispatcher is at its cap of ${filled(dispatcher, placeFreeAt)}`;
+  if (kept > 0) {
+    return `the dispatcher keeps ${kept} of its ${dispatcher.max} runners for others, and the rest is taken${endingWords(dispatcher, placeFreeAt)}`;
+  }
   if (launches.count >= launches.max) return `${launches.max} launches are under way, the limit`;
   if (backends.every((backend) => isFull(backend) || backend.launching)) {
     const words = backends.map((backend) =>
@@ -69,8 +75,11 @@ function isFull({ count, max }: Filled): boolean {
 }
 
 function filled({ draining, max }: Filled, placeFreeAt: string | undefined): string {
-  const cap = `${max} ${max === 1 ? 'runner' : 'runners'}`;
-  if (draining === 0) return cap;
+  return `${max} ${max === 1 ? 'runner' : 'runners'}${endingWords({ draining }, placeFreeAt)}`;
+}
+
+function endingWords({ draining }: Pick<Filled, 'draining'>, placeFreeAt: string | undefined): string {
+  if (draining === 0) return '';
   const free = placeFreeAt === undefined ? '' : `, the first of them is expected to be gone by ${placeFreeAt}`;
-  return `${cap}: ${draining} of them ${draining === 1 ? 'is' : 'are'} being taken down${free}`;
+  return `: ${draining} of them ${draining === 1 ? 'is' : 'are'} being taken down${free}`;
 }

@@ -122,6 +122,10 @@ export interface Grant {
   readonly bases?: readonly string[];
   /** Globs: presets that its jobs may name. Absent: all. */
   readonly presets?: readonly string[];
+  /** Of the dispatcher's runners, so many are kept for it. */
+  readonly reservedRunners?: number;
+  /** Its share of the others. Absent: 1. */
+  readonly weight?: number;
   readonly limits: Limits;
   readonly powers: Powers;
   /** Jobs run in images alone that are proven to carry the job-started hook, and not without its answer. */
@@ -260,6 +264,10 @@ export interface Registration {
   readonly chargeLabels: Readonly<Record<string, string>>;
   /** Absent: no limit of its own. */
   readonly maxLaunchesPerMinute?: number;
+  /** Of the dispatcher's runners, so many are kept for it; of a tenant's registration they are part of the tenant's. */
+  readonly reservedRunners?: number;
+  /** Its share of the dispatcher's other runners, beside tenants. Only of the platform's own. Absent: 1. */
+  readonly weight?: number;
   /** Of one workflow run. Absent: no limit of its own. */
   readonly maxRunnersPerRun?: number;
   /** When nothing is launched. Absent: never. */

@@ -7,7 +7,7 @@ import { dispatcherYaml, load, problemsOf } from './files.ts';
 type Grant = z.infer<typeof tenantFile>;
 
 /** Everything that the registrations below ask for, and no more. */
-const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook' | 'hookImages'>> & {
+const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook' | 'hookImages' | 'weight'>> & {
   readonly limits: Required<NonNullable<Grant['limits']>>;
   readonly powers: Required<NonNullable<Grant['powers']>>;
 } = {
@@ -24,6 +24,7 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
   backendKinds: ['eci'],
   secretStores: ['gcp-secret:projects/acme-ci/secrets/acme-*'],
   bases: ['com*'],
+  reservedRunners: 4,
   presets: ['large'],
   limits: {
     maxRegistrations: 3,
@@ -52,8 +53,8 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers' | 'requireHook
   },
 };
 
-/** What a grant asks for: without it a tenant may do more. */
-const demands = ['requireHook', 'hookImages'];
+/** What a grant asks for, without which a tenant may do more; and what no registration asks for. */
+const demands = ['requireHook', 'hookImages', 'weight'];
 
 const shape = { image: 'ghcr.io/acme/runner:1', cpu: 8, memoryGiB: 16, timeLimit: '2h' };
 const usual = {
@@ -71,6 +72,7 @@ const registrations = {
     runnerGroup: 'Big',
     priority: 3,
     webhook: { secrets: ['${gcp-secret:projects/acme-ci/secrets/acme-webhook}'] },
+    reservedRunners: 4,
     defaults: {
       ...shape,
       diskGiB: 100,
@@ -270,6 +272,7 @@ describe('a tenant’s grant', () => {
       backendKinds: ['eci'],
       secretStores: ['gcp-secret:projects/acme-ci/secrets/acme-*'],
       bases: ['com*'],
+      reservedRunners: 4,
       presets: ['large'],
       limits: {
         maxRegistrations: 3,

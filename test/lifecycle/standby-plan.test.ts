@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { Shares } from '../../dispatcher/lifecycle/shares.ts';
 import { type PoolFacts, planStandby, type StandbyFacts } from '../../dispatcher/lifecycle/standby/plan.ts';
 
 const runners = (...names: readonly string[]) => names.map((name) => ({ name, backend: 'main' }));
@@ -26,6 +27,35 @@ function facts(some: Partial<StandbyFacts> = {}, most = 10): StandbyFacts {
 }
 
 describe('the plan of standby pools', () => {
+  it('makes room for a job only where what is kept for others lets it have the place', () => {
+    const lineOf = (name: string) => name;
+    const reserved = new Map([['globex', { line: 'globex', reserved: 3, registrations: new Map() }]]);
+    const room = new Map([
+      ['', 3],
+      ...['acme', 'globex'].flatMap((name) => [[name, 9] as const, [`${name}/main`, 9] as const]),
+    ]);
+    const waiting = [{ registration: 'acme', backends: ['main'], count: 1 }];
+    const plan = (whose: string, held: number) =>
+      planStandby(
+        facts({
+          ...{ room, waiting, pools: [pool({ registration: whose, size: 1, runners: runners('a') })] },
+          kept: { lineOf, shares: new Shares(reserved, 3, new Map([[whose, held]]), new Map([[whose, held]])) },
+        }),
+      ).drops.map(({ runner }) => runner);
+    expect(plan('acme', 1), 'three are kept: only its own gives it a place').to.deep.equal(['a']);
+    expect(plan('globex', 1), 'two are kept and one is free').to.deep.equal([]);
+    const full = new Map([...room, ['', 0] as const]);
+    const ofReserved = (held: number) =>
+      planStandby(
+        facts({
+          ...{ room: full, waiting, pools: [pool({ registration: 'globex', size: 1, runners: runners('a') })] },
+          kept: { lineOf, shares: new Shares(reserved, 0, new Map([['globex', held]]), new Map([['globex', held]])) },
+        }),
+      ).drops.map(({ runner }) => runner);
+    expect(ofReserved(3), 'its place would be kept').to.deep.equal([]);
+    expect(ofReserved(4), 'it is beyond what is reserved').to.deep.equal(['a']);
+  });
+
   it('fills each pool to its size, those that are still starting included', () => {
     const { drops, launches } = planStandby(facts({ pools: [pool({ size: 3, runners: runners('a') })] }));
     expect(drops).to.deep.equal([]);

@@ -147,6 +147,17 @@ export const permissive: EngineFactory = (options) =>
 export const forkBlind: EngineFactory = (options) =>
   createEngine({ ...options, admit: (job) => options.admit({ ...job, isFork: false }) });
 
+/** Keeps nothing of what is reserved. */
+export const heedless: EngineFactory = (options) => {
+  const tenants = new Map(
+    [...options.tenants].map(([name, { registration, ...tenant }]) => {
+      const { reservedRunners: _, ...open } = registration;
+      return [name, { ...tenant, registration: open }];
+    }),
+  );
+  return createEngine({ ...options, tenants });
+};
+
 /** Knows no limits. */
 export const greedy: EngineFactory = (options) => {
   const generous = (registration: Registration): Registration => ({

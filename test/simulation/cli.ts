@@ -17,6 +17,7 @@ const HELP = `Runs the dispatcher in seeded, faulty worlds under a virtual clock
                         --lose-ledger … starting anew with an empty ledger once; also with --seeds
                         --lose-power  … with a machine that loses its power now and then; also with --seeds
                         --observe     … with a first tenant that only observes; also with --seeds
+                        --reserve     … with three of four runners reserved for the first one; also with --seeds
                         --forks       … with runs whose code comes from forks; also with --seeds
   npm run sim -- --help
 
@@ -62,6 +63,7 @@ async function main(): Promise<number> {
       'lose-ledger': { type: 'boolean', default: false },
       'lose-power': { type: 'boolean', default: false },
       observe: { type: 'boolean', default: false },
+      reserve: { type: 'boolean', default: false },
       forks: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -75,6 +77,7 @@ async function main(): Promise<number> {
     losesLedger: values['lose-ledger'],
     losesPower: values['lose-power'],
     observes: values.observe,
+    reserves: values.reserve,
     forks: values.forks,
   };
   if (values.seed !== undefined) {

@@ -40,7 +40,10 @@ export interface Violation {
 }
 
 export interface Cap {
-  /** `registration`, `registration/backend`, or empty for the whole dispatcher. */
+  /**
+   * `registration`, `registration/backend`, or empty for the whole dispatcher; `!registration` for all others, which leave it
+   * what is reserved for it.
+   */
   readonly of: string;
   readonly max: number;
   /** Another backend of the registration lists the same account: nothing tells afterwards which one launched what. */
@@ -188,6 +191,10 @@ export class Invariants implements GithubWitness, ProviderWitness {
     const of = (what: string) => live.filter((instance) => isWithin(instance, what)).length;
     const most = this.#options.caps.find((cap) => cap.of === '')?.max ?? 0;
     if (live.length >= most || of(name) >= maxRunners) return false;
+    // What is reserved for another one may be kept from it, unless it takes what is reserved for itself.
+    const others = this.#options.caps.filter((cap) => cap.of.startsWith('!') && cap.of !== `!${name}`);
+    const kept = others.reduce((sum, cap) => sum + Math.max(0, most - cap.max - of(cap.of.slice(1))), 0);
+    if (most - live.length - kept <= 0) return false;
     return backends.some((backend) => of(`${name}/${backend.name}`) < backend.maxRunners);
   }
 
@@ -273,7 +280,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
           isLive(other) && !other.behindOurBack && isWithin(other, cap.of) && !this.#isUnknown(other, instance, cap),
       );
       if (live.length > cap.max && isWithin(instance, cap.of) && !instance.behindOurBack) {
-        const whose = cap.of === '' ? 'the dispatcher' : cap.of;
+        const whose = cap.of === '' ? 'the dispatcher' : cap.of.replace('!', 'others than ');
         this.violate('no cap is exceeded', `${live.length} instances of ${whose}, at most ${cap.max}`, [instance.name]);
       }
     }
@@ -300,7 +307,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (other.leftOutAtMs !== undefined && other.leftOutAtMs > lostAtMs) return true;
     if (cap.sharesAccount) return true;
     const [whose] = instance.backend.split('/');
-    return cap.of === '' && !isWithin(other, whose ?? '');
+    return (cap.of === '' || cap.of.startsWith('!')) && !isWithin(other, whose ?? '');
   }
 
   /**
@@ -380,6 +387,7 @@ export function isIdleAhead({ hasHadJob, isWarm }: WorldInstance): boolean {
 }
 
 function isWithin(instance: WorldInstance, of: string): boolean {
+  if (of.startsWith('!')) return !isWithin(instance, of.slice(1));
   return of === '' || instance.backend === of || instance.backend.startsWith(`${of}/`);
 }
 

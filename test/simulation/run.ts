@@ -443,6 +443,11 @@ function capsOf(scenario: Scenario): readonly Cap[] {
   return [
     { of: '', max: scenario.maxRunners, sharesAccount: false },
     ...scenario.tenants.flatMap(({ registration, backends }) => [
+      {
+        of: `!${registration.name}`,
+        max: scenario.maxRunners - (registration.reservedRunners ?? 0),
+        sharesAccount: false,
+      },
       { of: registration.name, max: registration.maxRunners, sharesAccount: false },
       ...registration.backends.map(({ name, maxRunners }) => {
         const account = backends.find((backend) => backend.name === name)?.account;

@@ -84,6 +84,8 @@ export interface ScenarioOverrides {
   readonly observes?: boolean;
   /** Each tenant has runs whose code comes from a fork. */
   readonly forks?: boolean;
+  /** There are four runners, and three are reserved for the first registration. */
+  readonly reserves?: boolean;
 }
 
 export function drawScenario(seed: number, streams: Streams, overrides: ScenarioOverrides = {}): Scenario {
@@ -116,14 +118,17 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
   const losesPower = power.chance(0.25) || overrides.losesPower === true;
   const powerLosses = power.whole(1, 6);
   const disturbed = !faultless && overrides.noCrashes !== true;
+  const drawn = luck.whole(3, 60);
+  const maxRunners = overrides.reserves === true ? 4 : drawn;
   return {
     seed,
     startMs: START_MS,
     calmAtMs,
-    tenants,
+    tenants:
+      overrides.reserves === true ? reserving(tenants) : withShares(tenants, maxRunners, streams('scenario shares')),
     enterprises: new Map([['globex', ['globex-web', 'globex-data']]]),
     rates: { ...(faultless ? NO_FAULTS : rates), ...overrides.rates },
-    maxRunners: luck.whole(3, 60),
+    maxRunners,
     maxLaunches: luck.whole(1, 20),
     callsToCrash: disturbed && crashWorld ? { low: 1, high: mostCalls } : undefined,
     shutdownEveryMs: disturbed && shutdownWorld ? shutdownEveryMs : undefined,
@@ -262,6 +267,27 @@ function withForks(tenant: TenantPlan, index: number, spanMs: number, streams: S
     };
   });
   return { ...tenant, jobs: [...tenant.jobs, ...forks] };
+}
+
+/** In half of the worlds some of the dispatcher's runners are reserved, and the others shared by weight. */
+function withShares(tenants: readonly TenantPlan[], maxRunners: number, luck: Stream): readonly TenantPlan[] {
+  const has = luck.chance(0.5);
+  const most = Math.floor(maxRunners / (tenants.length + 1));
+  return tenants.map((tenant) => {
+    const reserved = luck.whole(0, most);
+    const weight = luck.pick([1, 1, 2, 5]);
+    const { registration } = tenant;
+    if (!has || registration.observe === true) return tenant;
+    const reservedRunners = Math.min(reserved, registration.maxRunners);
+    return { ...tenant, registration: { ...registration, reservedRunners, weight } };
+  });
+}
+
+function reserving(tenants: readonly TenantPlan[]): readonly TenantPlan[] {
+  return tenants.map(({ registration, ...tenant }, index) => ({
+    ...tenant,
+    registration: { ...registration, reservedRunners: index === 0 ? Math.min(3, registration.maxRunners) : 0 },
+  }));
 }
 
 function observing({ jobs, registration, ...tenant }: TenantPlan): TenantPlan {

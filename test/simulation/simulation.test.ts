@@ -119,6 +119,14 @@ describe('a faulty world', function () {
     expect(forks).to.be.greaterThan(15);
   });
 
+  it('in which most of the runners are reserved for one registration', async () => {
+    // In the first two, containers of a standby pool stood where only reserved places were left beside them.
+    for (const seed of [922002, 922010, 501, 502]) {
+      const outcome = await runSeed(seed, { reserves: true });
+      expectPeace(outcome, `npm run sim -- --seed ${seed} --reserve --trace`);
+    }
+  });
+
   it('survives losses of power, with what had not reached the disk', async () => {
     let losses = 0;
     for (let seed = 301; seed <= 306; seed += 1) {
@@ -165,6 +173,7 @@ describe('the world notices', function () {
     readonly areStrangers?: AreStrangers;
     readonly observes?: true;
     readonly forks?: true;
+    readonly reserves?: true;
     /** The first of 24 seeds; default 1. */
     readonly from?: number;
   }
@@ -190,6 +199,12 @@ describe('the world notices', function () {
     { what: 'containers are left', engine: broken.careless, rule: 'nothing is left' },
     { what: 'registrations are left at GitHub', engine: broken.untidy, rule: 'nothing is left' },
     { what: 'caps are ignored', engine: broken.greedy, rule: 'no cap is exceeded' },
+    {
+      what: 'what is reserved is given to others',
+      engine: broken.heedless,
+      rule: 'no cap is exceeded',
+      reserves: true,
+    },
     { what: 'a name is used again', engine: broken.restless, rule: 'no name is used twice' },
     {
       what: 'a repeated launch is called the first',
@@ -315,7 +330,7 @@ describe('the world notices', function () {
     },
     { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
   ];
-  for (const { areStrangers, calm, engine, forks, from = 1, observes, rates, rule, what } of cases) {
+  for (const { areStrangers, calm, engine, forks, from = 1, observes, rates, reserves, rule, what } of cases) {
     it(`when ${what}`, async () => {
       const found = new Set<Rule>();
       for (let seed = from; seed < from + 24 && !found.has(rule); seed += 1) {
@@ -327,6 +342,7 @@ describe('the world notices', function () {
           ...(areStrangers === undefined ? {} : { areStrangers }),
           ...(observes === undefined ? {} : { observes }),
           ...(forks === undefined ? {} : { forks }),
+          ...(reserves === undefined ? {} : { reserves }),
         });
         for (const violation of outcome.violations) found.add(violation.rule);
       }

@@ -1,4 +1,5 @@
 /** Which containers are launched ahead of jobs, and which go. Pure: the same facts always give the same result. */
+import type { Shares } from '../shares.ts';
 
 /** One pool. */
 export interface PoolFacts {
@@ -35,9 +36,16 @@ export interface StandbyFacts {
   readonly room: ByPlace;
   /** How many are being taken down. */
   readonly ending: ByPlace;
+  /** What is kept for whom. Absent: nobody has a reservation. */
+  readonly kept?: Kept;
   /** Launches that may begin now, all together and of each tenant. */
   readonly launches: number;
   readonly launchesOf: ReadonlyMap<string, number>;
+}
+
+export interface Kept {
+  readonly shares: Shares;
+  readonly lineOf: (registration: string) => string;
 }
 
 export interface StandbyPlan {
@@ -54,12 +62,12 @@ export function planStandby(facts: StandbyFacts): StandbyPlan {
   const drops: { readonly runner: string; readonly reason: string }[] = [];
   const kept = pools.map((pool) => ({ pool, runners: [...pool.runners] }));
   /** What there will be room for, once all that ends has ended. */
-  const later = new Places(room);
-  for (const [place, count] of ending) later.add(place, count);
+  const later = new Places(room, facts.kept);
+  later.end(ending);
   const drop = (from: (typeof kept)[number], runner: PooledRunner, reason: string): void => {
     from.runners.splice(from.runners.indexOf(runner), 1);
     drops.push({ runner: runner.name, reason });
-    for (const place of placesOf(from.pool.registration, runner.backend)) later.add(place, 1);
+    later.vacate(from.pool.registration, runner.backend);
   };
   for (const one of kept) {
     for (const runner of one.runners.slice(one.pool.size)) drop(one, runner, 'its pool needs it no more');
@@ -74,30 +82,30 @@ export function planStandby(facts: StandbyFacts): StandbyPlan {
     for (let job = 0; job < count; job += 1) {
       const open = backends.find((backend) => later.isFree(registration, backend));
       if (open !== undefined) {
-        for (const place of placesOf(registration, open)) later.add(place, -1);
+        later.occupy(registration, open);
         continue;
       }
       const found = makesRoom(kept, later, { registration, backends });
       if (found === undefined) break;
       drop(found.from, found.runner, 'a waiting job needs its place');
       const freed = backends.find((backend) => later.isFree(registration, backend));
-      if (freed !== undefined) for (const place of placesOf(registration, freed)) later.add(place, -1);
+      if (freed !== undefined) later.occupy(registration, freed);
     }
   }
   return { drops, launches: fill(kept, facts, later) };
 }
 
-type Kept = { readonly pool: PoolFacts; readonly runners: readonly PooledRunner[] };
+type KeptPool = { readonly pool: PoolFacts; readonly runners: readonly PooledRunner[] };
 
 /** The first container whose end would let the job have a runner. */
-function makesRoom<Of extends Kept>(
+function makesRoom<Of extends KeptPool>(
   kept: readonly Of[],
   later: Places,
   job: Omit<WaitingFacts, 'count'>,
 ): { readonly from: Of; readonly runner: PooledRunner } | undefined {
   for (const from of kept) {
     for (const runner of from.runners.toReversed()) {
-      const after = later.with(placesOf(from.pool.registration, runner.backend));
+      const after = later.without(from.pool.registration, runner.backend);
       if (job.backends.some((backend) => after.isFree(job.registration, backend))) return { from, runner };
     }
   }
@@ -106,11 +114,11 @@ function makesRoom<Of extends Kept>(
 
 /** One for each pool in turn. */
 function fill(
-  kept: readonly Kept[],
-  { launches: most, launchesOf, room }: StandbyFacts,
+  kept: readonly KeptPool[],
+  { kept: shares, launches: most, launchesOf, room }: StandbyFacts,
   later: Places,
 ): StandbyPlan['launches'] {
-  const now = new Places(room);
+  const now = new Places(room, shares);
   const byLine = new Map(launchesOf);
   const launches: { readonly key: string; readonly backends: readonly string[] }[] = [];
   let short = kept.map(({ pool, runners }) => ({ pool, missing: pool.size - runners.length }));
@@ -125,10 +133,8 @@ function fill(
       const [first] = open;
       if (missing <= 0 || first === undefined || launches.length >= most || mayBegin <= 0) continue;
       byLine.set(line, mayBegin - 1);
-      for (const place of placesOf(registration, first)) {
-        now.add(place, -1);
-        later.add(place, -1);
-      }
+      now.occupy(registration, first);
+      later.occupy(registration, first);
       launches.push({ key: pool.key, backends: open });
       next.push({ pool, missing: missing - 1 });
     }
@@ -144,8 +150,11 @@ export function placesOf(registration: string, backend: string | null): readonly
 class Places {
   readonly #room: Map<string, number>;
 
-  constructor(room: ByPlace) {
+  readonly #kept: Kept | undefined;
+
+  constructor(room: ByPlace, kept: Kept | undefined) {
     this.#room = new Map(room);
+    this.#kept = kept === undefined ? undefined : { ...kept, shares: kept.shares.copy() };
   }
 
   /** A place without a cap of its own is not known here. */
@@ -153,17 +162,39 @@ class Places {
     return this.#room.get(place) ?? 0;
   }
 
-  add(place: string, count: number): void {
-    this.#room.set(place, this.of(place) + count);
+  occupy(registration: string, backend: string): void {
+    for (const place of placesOf(registration, backend)) this.#add(place, -1);
+    this.#kept?.shares.take(this.#kept.lineOf(registration), registration);
   }
 
-  with(freed: readonly string[]): Places {
-    const after = new Places(this.#room);
-    for (const place of freed) after.add(place, 1);
+  vacate(registration: string, backend: string | null): void {
+    for (const place of placesOf(registration, backend)) this.#add(place, 1);
+    this.#kept?.shares.giveBack(this.#kept.lineOf(registration), registration);
+  }
+
+  /** All of these end. */
+  end(ending: ByPlace): void {
+    for (const [place, count] of ending) {
+      this.#add(place, count);
+      if (this.#kept === undefined || place === '' || place.includes('/')) continue;
+      for (let ended = 0; ended < count; ended += 1) this.#kept.shares.giveBack(this.#kept.lineOf(place), place);
+    }
+  }
+
+  without(registration: string, backend: string | null): Places {
+    const after = new Places(this.#room, this.#kept);
+    after.vacate(registration, backend);
     return after;
   }
 
+  #add(place: string, count: number): void {
+    this.#room.set(place, this.of(place) + count);
+  }
+
   isFree(registration: string, backend: string): boolean {
+    const { lineOf, shares } = this.#kept ?? {};
+    if (lineOf !== undefined && shares !== undefined && shares.roomOf(lineOf(registration), registration) <= 0)
+      return false;
     return placesOf(registration, backend).every((place) => this.of(place) > 0);
   }
 }

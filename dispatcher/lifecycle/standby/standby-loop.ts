@@ -11,6 +11,7 @@ import type { LaunchRate } from '../launch-rate.ts';
 import type { Maintenance } from '../maintenance.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
+import type { Shares } from '../shares.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
 import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
 import { canServe, type Pool, type Pools } from './pools.ts';
@@ -34,6 +35,8 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly pools: Pools;
   readonly maintenance: Pick<Maintenance, 'untilMs'>;
   readonly rate: Pick<LaunchRate, 'roomOf'>;
+  /** Undefined: nobody has a reservation or weight. */
+  readonly shares: () => Promise<Shares | undefined>;
 }
 
 export interface PoolStatus {
@@ -192,6 +195,7 @@ export class StandbyLoop {
     const { backends, launches, ledger, places, pools } = this.#options;
     /** What of GitHub is tried again, by whoever comes first. */
     const trials = new Set<string>();
+    const shares = await this.#options.shares();
     const byKey = new Map<string, Pool>();
     const facts: PoolFacts[] = [];
     for (const [registration, own] of pools.all()) {
@@ -222,6 +226,7 @@ export class StandbyLoop {
     const plan = planStandby({
       pools: facts,
       waiting: await this.#waiting(facts, byKey),
+      ...(shares === undefined ? {} : { kept: { shares, lineOf: (name: string) => places.lineOf(name) } }),
       ...(await this.#room()),
       launches: Math.min(places.free(), share - places.ahead()),
       launchesOf: new Map(facts.map(({ line }) => [line, Math.min(places.freeOf(line), share - places.aheadOf(line))])),
