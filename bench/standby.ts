@@ -1,6 +1,6 @@
 /**
- * From a job in the queue to its first step, with a cold start and with a container that waited for it: real dispatcher,
- * real Docker engine, our runner image with the stand-in release, interleaved.
+ * From a job in the queue to its first step, with a cold start, with a container that waited for it, and with a runner that
+ * was registered ahead of it: real dispatcher, real Docker engine, our runner image with the stand-in release, interleaved.
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,8 @@ import { ENGINE_SOCKET, engineProblem } from '../test/docker/engine.ts';
 import { eventually, type Service, startService } from '../test/e2e/service-fixture.ts';
 import { type BenchmarkOptions, type BenchmarkResult, median, quantile, rounded } from './parts/benchmark.ts';
 
-export const about = 'from queued to the first step: a cold start, and a container that waited; needs Docker';
+export const about =
+  'from queued to the first step: cold, from a parked container, on a registered runner; needs Docker';
 
 /** From the start of the real runner's process to its session, as users of small machines have measured it. */
 const LISTENER_LOADS_MS = 2_200;
@@ -42,27 +43,40 @@ export async function run({ rounds = 9, progress }: BenchmarkOptions): Promise<B
         standby: [{ size: 1 }],
         ...shape,
       }),
+      'warm.yaml': JSON.stringify({
+        organization: 'acme',
+        apiUrl: github.url,
+        credentials: { app: { id: github.apps[0]?.id, privateKey: '${file:app.pem}' } },
+        labels: ['warm'],
+        standby: [{ mode: 'registered', labels: ['warm'], size: 1 }],
+        ...shape,
+      }),
     }),
   });
   try {
-    const ms = { e2e: [] as number[], waiting: [] as number[] };
+    const ms = { e2e: [] as number[], waiting: [] as number[], warm: [] as number[] };
+    const kinds = ['e2e', 'waiting', 'warm'] as const;
+    const called = { e2e: 'cold', waiting: 'standby', warm: 'warm' } as const;
     // The first round fills the engine's and the system's caches, and does not count.
     for (let round = 0; round <= rounds; round += 1) {
-      for (const label of round % 2 === 0 ? (['e2e', 'waiting'] as const) : (['waiting', 'e2e'] as const)) {
+      for (const label of round % 2 === 0 ? kinds : kinds.toReversed()) {
         await eventually('a container waits', WITHIN_MS, () => (waiting(service) > round ? true : undefined));
+        await eventually('a runner waits', WITHIN_MS, () => (listening(service) > round ? true : undefined));
         // Its files are read, and nothing else starts.
         await new Promise((resolve) => setTimeout(resolve, 3_000));
         const took = await firstStepMs(service, label);
-        progress(`round ${round} of ${rounds}, ${label === 'e2e' ? 'cold' : 'standby'}: ${took} ms`);
+        progress(`round ${round} of ${rounds}, ${called[label]}: ${took} ms`);
         if (round > 0) ms[label].push(took);
       }
     }
     return {
       coldMs: rounded(median(ms.e2e), 0),
       standbyMs: rounded(median(ms.waiting), 0),
+      warmMs: rounded(median(ms.warm), 0),
       gainMs: rounded(median(ms.e2e) - median(ms.waiting), 0),
       coldP90Ms: rounded(quantile(ms.e2e, 0.9), 0),
       standbyP90Ms: rounded(quantile(ms.waiting, 0.9), 0),
+      warmP90Ms: rounded(quantile(ms.warm, 0.9), 0),
       listenerLoadsMs: LISTENER_LOADS_MS,
       rounds,
     };
@@ -76,6 +90,12 @@ export async function run({ rounds = 9, progress }: BenchmarkOptions): Promise<B
 /** How many containers have asked for a job so far. */
 function waiting(service: Service): number {
   return service.output().split('its container waits for a job').length - 1;
+}
+
+/** How many runners of the registered pool GitHub has shown as online so far. */
+function listening(service: Service): number {
+  const lines = service.output().split('\n');
+  return lines.filter((line) => line.includes('GitHub says that it listens') && line.includes('warm')).length;
 }
 
 /** The step tells the time itself: container and benchmark have one clock. */
