@@ -19,8 +19,15 @@ export interface Destruction {
   readonly tell: Tell;
 }
 
-/** From then on the dispatcher itself waits for its jobs. */
+/** The dispatcher is about to be replaced by one that waits for its jobs. */
 export const DRAINING = 'draining: nothing is launched any more, jobs run to their end';
+const WAITS_FOR = 'waiting for ';
+const WAITS_FOR_PROOF = 'waiting until GitHub and the backends confirm';
+
+/** Whether a line that was told means that the dispatcher itself waits now, also without the command. */
+export function saysItWaits(line: string): boolean {
+  return line.startsWith(WAITS_FOR) || line === WAITS_FOR_PROOF;
+}
 
 const LOOK_MS = 2_000;
 /** Services take their time to end what they accepted to end. */
@@ -65,8 +72,7 @@ async function drain({ deployer, deployment, runners, sleep, tell }: Destruction
     unhealthy = status?.state === 'healthy' ? 0 : unhealthy + 1;
     requireDraining(status, unhealthy);
     const waiting = (await runners()).map(({ name, state }) => `${name} (${state})`);
-    const words =
-      waiting.length === 0 ? 'waiting until GitHub and the backends confirm' : `waiting for ${waiting.join(', ')}`;
+    const words = waiting.length === 0 ? WAITS_FOR_PROOF : `${WAITS_FOR}${waiting.join(', ')}`;
     if (words !== said) tell(words);
     said = words;
     await sleep(LOOK_MS);

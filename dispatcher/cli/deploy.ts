@@ -46,7 +46,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   add(
     'status',
     'show whether it runs, which image, and the problems of its registrations',
-    async ({ deployer, packed, terminal }) => {
+    async ({ deployer, options, packed, terminal }) => {
       const { id } = packed.deployment;
       const status = await deployer.status(id);
       if (status === undefined) {
@@ -63,7 +63,9 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
         ...(message === undefined ? [] : [['says', message] as const]),
         ...(askWith === undefined ? [] : [['ask it', `${askWith} jobs`] as const]),
       ]);
-      const registrations = await deployer.ask?.(id, ['registrations']);
+      // Of one alone, with every problem in full.
+      const which = options.registration === undefined ? [] : ['show', options.registration];
+      const registrations = await deployer.ask?.(id, ['registrations', ...which]);
       if (registrations !== undefined) terminal.out(`\n${printableLines(registrations)}\n`);
       terminal.exit(state === 'healthy' || state === 'ended' ? 0 : 1);
     },

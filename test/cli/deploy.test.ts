@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import { providerHost } from '../../dispatcher/backends/pool.ts';
+import { Interruption } from '../../dispatcher/cli/deploy/interruption.ts';
 import { ProviderError } from '../../providers/provider.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { shr } from './process.ts';
@@ -189,6 +190,24 @@ describe('shr deploy', () => {
     }
   });
 
+  it('says that it drains once the dispatcher itself waits, and not before', () => {
+    const interruption = new Interruption({ error: () => undefined });
+    try {
+      expect(interruption.words).to.equal('Nothing was changed.');
+      interruption.told('draining: nothing is launched any more, jobs run to their end');
+      // Of the deployer.
+      interruption.told('creating the container');
+      interruption.told('waiting until it is ready');
+      expect(interruption.words).to.include('may not drain yet');
+      interruption.told('waiting for shr-acme-1 (running)');
+      expect(interruption.words).to.include('goes on draining without this command');
+      interruption.told('removing the container');
+      expect(interruption.words).to.include('goes on where it stopped');
+    } finally {
+      interruption.end();
+    }
+  });
+
   it('says what goes on without it when it is interrupted', async function () {
     this.timeout(60_000);
     const { server, socketPath } = await played('shr:7');
@@ -204,8 +223,8 @@ describe('shr deploy', () => {
       const [code] = await once(run, 'close');
       expect(code, said).to.equal(130);
       expect(said)
-        .to.include('shr: interrupted. The dispatcher goes on draining')
-        .and.include('`shr deploy apply` (make: lazy_install) brings the dispatcher back');
+        .to.include('shr: interrupted. The dispatcher may not drain yet')
+        .and.include('`shr deploy apply` (make: lazy_install) keeps the dispatcher');
     } finally {
       server.closeAllConnections();
       server.close();
