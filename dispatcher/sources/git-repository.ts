@@ -1,5 +1,5 @@
 /** The last commit of a branch, in a bare repository of our own: fetched without its history, and read blob by blob. */
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates } from 'node:tls';
 import type { Clock } from '../../time/clock.ts';
@@ -38,10 +38,16 @@ export interface TreeEntry {
   readonly path: string;
   readonly kind: 'file' | 'link' | 'submodule' | 'other';
   readonly blob: string;
+  /** Infinite: so large that it was not fetched. */
   readonly bytes: number;
 }
 
 const REF = 'refs/shr/head';
+/** Whoever may push into one folder must not keep the others from being read: what is much too large stays where it is. */
+const LARGEST_BLOB = '1m';
+const CONFIG = 'config';
+/** As it was made. */
+const MADE = 'config.made';
 const MAX_SUBJECT = 120;
 /** Of the commits before, to tell whether one follows another. */
 const HISTORY = 100;
@@ -61,7 +67,9 @@ export class GitRepository {
   /** As it was last fetched, by an earlier process too; undefined: it was not. */
   async last(): Promise<Commit | undefined> {
     try {
-      return await this.#commitIn(this.#place('repository'));
+      const place = this.#place('repository');
+      await settle(place.folder);
+      return await this.#commitIn(place);
     } catch {
       return undefined;
     }
@@ -82,15 +90,17 @@ export class GitRepository {
   async #fetch(): Promise<Commit> {
     const usual = this.#place('repository');
     // One that was broken by whatever does not stay so.
-    const isAnew = this.#failures >= 2 || !(await isThere(join(usual.folder, 'HEAD'))) || (await this.#isFull(usual));
+    const isAnew = this.#failures >= 2 || !(await isThere(join(usual.folder, MADE))) || (await this.#isFull(usual));
     if (!isAnew) {
       await unlock(usual.folder);
       await this.#fetchInto(usual);
+      await settle(usual.folder);
       return await this.#commitIn(usual);
     }
     const fresh = this.#place('fresh');
     await this.#make(fresh);
     await this.#fetchInto(fresh);
+    await settle(fresh.folder);
     const commit = await this.#commitIn(fresh);
     await rm(usual.folder, { recursive: true, force: true });
     await rename(fresh.folder, usual.folder);
@@ -153,9 +163,10 @@ export class GitRepository {
     await rm(place.folder, { recursive: true, force: true });
     await mkdir(place.folder, { recursive: true, mode: 0o700 });
     await this.#git(place, ['init', '--quiet', '--bare', '--template=', place.folder]);
+    await copyFile(join(place.folder, CONFIG), join(place.folder, MADE));
   }
 
-  async #fetchInto(place: GitPlace, how: readonly string[] = ['--depth=1']): Promise<void> {
+  async #fetchInto(place: GitPlace, how = ['--depth=1', `--filter=blob:limit=${LARGEST_BLOB}`]): Promise<void> {
     const { branch, url } = this.#options.config;
     const words = [
       'fetch',
@@ -179,10 +190,12 @@ export class GitRepository {
   }
 
   async #commitIn(place: GitPlace): Promise<Commit> {
-    const printed = await this.#git(place, ['log', '-1', '--no-show-signature', '--format=%H%n%at%n%s', REF]);
+    // A message can have any length.
+    const format = `--format=%H%n%at%n%<(${2 * MAX_SUBJECT},trunc)%s`;
+    const printed = await this.#git(place, ['log', '-1', '--no-show-signature', format, REF]);
     const [sha = '', seconds = '', ...words] = printed.toString('utf8').split('\n');
     if (!/^[0-9a-f]{40,64}$/.test(sha)) throw new GitError('failed', 'git names no commit');
-    return { sha, authoredAtMs: Number(seconds) * 1000, subject: scrub(words.join(' ').trim(), MAX_SUBJECT) };
+    return { sha, authoredAtMs: timeOf(seconds), subject: scrub(words.join(' ').trim(), MAX_SUBJECT) };
   }
 
   async #access(): Promise<Pick<GitCommand, 'environment' | 'secretSettings' | 'settings'>> {
@@ -248,11 +261,31 @@ function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
+/** Without what git notes of a partial fetch: it would try to fetch what is missing, and fail as a whole. */
+async function settle(folder: string): Promise<void> {
+  // One that an earlier version made has none, and was fetched whole.
+  await copyFile(join(folder, MADE), join(folder, CONFIG)).catch(() => {});
+}
+
+/** Its author writes any number. */
+function timeOf(seconds: string): number {
+  const ms = Number(seconds) * 1000;
+  return Math.abs(ms) <= LATEST_MS ? ms : 0;
+}
+
+/** Of a Date. */
+const LATEST_MS = 8.64e15;
+
 function entryOf(line: string): readonly TreeEntry[] {
-  const found = /^(\d{6}) (\w+) ([0-9a-f]{40,64}) +(\d+|-)\t([\s\S]+)$/.exec(line);
+  const found = /^(\d{6}) (\w+) ([0-9a-f]{40,64}) +(\d+|-|BAD)\t([\s\S]+)$/.exec(line);
   if (found === null) return [];
   const [, mode = '', , blob = '', size = '', path = ''] = found;
-  return [{ path, kind: kindOf(mode), blob, bytes: size === '-' ? 0 : Number(size) }];
+  return [{ path, kind: kindOf(mode), blob, bytes: bytesOf(size) }];
+}
+
+function bytesOf(size: string): number {
+  if (size === '-') return 0;
+  return size === 'BAD' ? Number.POSITIVE_INFINITY : Number(size);
 }
 
 function kindOf(mode: string): TreeEntry['kind'] {

@@ -19,13 +19,18 @@ export interface GitSourceOptions {
   readonly repository: Pick<GitRepository, 'blobs' | 'fetch' | 'follows' | 'last' | 'list'>;
   readonly clock: Pick<Clock, 'after' | 'now'>;
   readonly log: () => Pick<Log, 'info' | 'warn'>;
+  readonly limits?: SourceLimits;
+}
+
+export interface SourceLimits {
+  readonly maxFiles: number;
+  readonly maxBytes: number;
 }
 
 /** Who can push often must not make us fetch all the time. */
 const MIN_GAP_MS = 2 * SECOND;
-const MAX_FILES = 20_000;
 /** As many as 20,000 registrations of 3 KB. */
-const MAX_BYTES = 64 * 1024 * 1024;
+const LIMITS: SourceLimits = { maxFiles: 20_000, maxBytes: 64 * 1024 * 1024 };
 const MAX_WORDS = 300;
 const LFS = 'version https://git-lfs';
 
@@ -34,12 +39,19 @@ interface Content {
   readonly text: string | FileRefused;
 }
 
+interface Found {
+  readonly file: KeptFile;
+  readonly entry: TreeEntry;
+}
+
 export class GitSource implements RegistrationSource {
   readonly #options: GitSourceOptions;
   #files: readonly KeptFile[] = [];
   #contents: ReadonlyMap<string, Content> = new Map();
   #commit: Commit | null = null;
   #problem: Problem | null = null;
+  /** Of the commit that was read: a part of it was not. */
+  #beyond: Problem | null = null;
   #cancel: () => void = () => {};
   #work: Promise<void> | undefined;
   #isAsked = false;
@@ -136,7 +148,9 @@ export class GitSource implements RegistrationSource {
           ...(follows === false ? { reason: `it does not follow ${before?.sha}: the branch was rewritten` } : {}),
         });
       }
-      this.#problem = null;
+      if (this.#beyond !== null && this.#beyond.message !== this.#problem?.message)
+        log().warn('source-not-read', { source: config.name, reason: this.#beyond.message });
+      this.#problem = this.#beyond;
     } catch (error) {
       if (this.#stopped) return;
       const problem = this.#problemOf(error);
@@ -148,14 +162,14 @@ export class GitSource implements RegistrationSource {
     }
   }
 
-  /** All of it, or nothing. */
+  /** All of it, but for folders that are too large: those stay as they were. Or nothing. */
   async #take(commit: Commit): Promise<void> {
-    const { config, repository } = this.#options;
+    const { config, limits = LIMITS, repository } = this.#options;
     const tree = await repository.list(
       commit.sha,
       config.folders.map(({ path }) => `${path.replace(/\/\*$/, '')}/`),
     );
-    const found: { readonly file: KeptFile; readonly entry: TreeEntry }[] = [];
+    const found: Found[] = [];
     for (const entry of tree) {
       const file = this.#fileOf(entry);
       if (file !== undefined) found.push({ file, entry });
@@ -165,28 +179,46 @@ export class GitSource implements RegistrationSource {
         `commit ${commit.sha.slice(0, 12)} has no folder ${config.folders.map(({ path }) => path).join(', ')}`,
       );
     }
-    const bytes = found.reduce((sum, { entry }) => sum + Math.min(entry.bytes, REGISTRATION_BOUNDS.bytes), 0);
-    if (found.length > MAX_FILES || bytes > MAX_BYTES) {
+    const { fitting, tooLarge } = withinLimits(found, limits);
+    if (fitting.length === 0 && tooLarge.length > 0) {
+      const { bytes, files } = sizeOf(found);
       throw new Refused(
-        `commit ${commit.sha.slice(0, 12)} has ${found.length} files of ${bytes} bytes, and ${MAX_FILES} of ${MAX_BYTES} are the limit`,
+        `commit ${commit.sha.slice(0, 12)} has ${files} files of ${bytes} bytes, and ${limits.maxFiles} of ${limits.maxBytes} are the limit`,
       );
     }
     const before = new Map([...this.#contents.values()].map((one) => [one.blob, one]));
     const wanted = new Set(
-      found
+      fitting
         .map(({ entry }) => entry)
         .filter((entry) => !before.has(entry.blob) && isReadable(entry))
         .map(({ blob }) => blob),
     );
-    const blobs = await repository.blobs([...wanted], MAX_BYTES + 128 * MAX_FILES);
+    const blobs = await repository.blobs([...wanted], limits.maxBytes + 128 * limits.maxFiles);
     const contents = new Map<string, Content>();
-    for (const { entry, file } of found) {
+    for (const { entry, file } of fitting) {
       const text = refusalOf(entry) ?? before.get(entry.blob)?.text ?? textOf(blobs.get(entry.blob));
       contents.set(file.file, { blob: entry.blob, text });
     }
-    this.#files = found.map(({ file }) => file);
+    const stay = new Set(tooLarge.map(({ folder }) => `git:${this.name}/${folder}`));
+    const staying = this.#files.filter(({ file }) => stay.has(folderOf(file)));
+    for (const { file } of staying) {
+      const content = this.#contents.get(file);
+      if (content !== undefined) contents.set(file, content);
+    }
+    this.#files = [...fitting.map(({ file }) => file), ...staying];
     this.#contents = contents;
     this.#commit = commit;
+    this.#beyond = this.#beyondOf(tooLarge, limits);
+  }
+
+  #beyondOf([first, ...others]: readonly FolderSize[], { maxBytes, maxFiles }: SourceLimits): Problem | null {
+    if (first === undefined) return null;
+    const more = others.length === 0 ? '' : `, and so with ${others.length} more`;
+    return {
+      ...{ file: `git:${this.name}`, line: 0, column: 0, path: '' },
+      message: `the folder ${first.folder} has ${first.files} files of ${first.bytes} bytes, and ${maxFiles} of ${maxBytes} are the limit of all: what it said before is in force${more}`,
+      cure: 'Remove files there.',
+    };
   }
 
   /** The first folder that it is in says whose it may be. */
@@ -241,6 +273,43 @@ function cureOf(error: unknown): string {
   return 'Check `sources` in dispatcher.yaml, and that the host can be reached from here.';
 }
 
+interface FolderSize {
+  readonly folder: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Whoever may write into one folder must not keep the others from being read: the smallest are read first. */
+function withinLimits(
+  found: readonly Found[],
+  limits: SourceLimits,
+): { readonly fitting: readonly Found[]; readonly tooLarge: readonly FolderSize[] } {
+  const all = sizeOf(found);
+  if (all.files <= limits.maxFiles && all.bytes <= limits.maxBytes) return { fitting: found, tooLarge: [] };
+  const folders = Map.groupBy(found, ({ entry }) => folderOf(entry.path));
+  const share = ({ bytes, files }: FolderSize) => Math.max(bytes / limits.maxBytes, files / limits.maxFiles);
+  const sizes = [...folders].map(([folder, own]) => ({ folder, ...sizeOf(own) }));
+  const tooLarge: FolderSize[] = [];
+  const fitting: Found[] = [];
+  let [files, bytes] = [0, 0];
+  for (const size of sizes.toSorted((one, other) => share(one) - share(other))) {
+    files += size.files;
+    bytes += size.bytes;
+    if (files > limits.maxFiles || bytes > limits.maxBytes) tooLarge.push(size);
+    else fitting.push(...(folders.get(size.folder) ?? []));
+  }
+  return { fitting, tooLarge };
+}
+
+function sizeOf(found: readonly Found[]): Pick<FolderSize, 'bytes' | 'files'> {
+  const bytes = found.reduce((sum, { entry }) => sum + Math.min(entry.bytes, REGISTRATION_BOUNDS.bytes), 0);
+  return { bytes, files: found.length };
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}
+
 /** Undefined: the file is not directly in it. Empty: of all tenants. */
 function tenantsIn({ path, tenants = [] }: SourceFolder, folder: string): readonly string[] | undefined {
   if (!path.endsWith('/*')) return folder === path ? tenants : undefined;
@@ -262,7 +331,7 @@ function refusalOf({ bytes, kind }: TreeEntry): FileRefused | undefined {
   if (bytes <= most) return undefined;
   return new FileRefused(
     'too-large',
-    `it has ${bytes} bytes, and ${most} is the limit`,
+    `it has ${Number.isFinite(bytes) ? bytes : `more than ${most}`} bytes, and ${most} is the limit`,
     'Leave out what is not needed.',
   );
 }

@@ -2,9 +2,10 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { sourceView } from '../../dispatcher/http/admin-views.ts';
 import { type GitSourceConfig, Secret } from '../../dispatcher/model/registration.ts';
 import { GitRepository, type RepositoryLimits } from '../../dispatcher/sources/git-repository.ts';
-import { GitSource } from '../../dispatcher/sources/git-source.ts';
+import { GitSource, type SourceLimits } from '../../dispatcher/sources/git-source.ts';
 import { systemClock } from '../../time/clock.ts';
 import { VirtualClock } from '../simulation/virtual-clock.ts';
 import { type Worktree, worktree } from './git-fixture.ts';
@@ -30,13 +31,14 @@ describe('registrations in a git repository', function () {
   });
 
   interface Changes {
+    readonly bounds?: SourceLimits;
     readonly config?: Partial<GitSourceConfig>;
     readonly limits?: Partial<RepositoryLimits>;
     readonly environment?: Readonly<Record<string, string | undefined>>;
     readonly protocols?: readonly string[];
   }
 
-  function sourceOf({ config: changes, limits, environment, protocols = ['file'] }: Changes = {}): GitSource {
+  function sourceOf({ bounds, config: changes, limits, environment, protocols = ['file'] }: Changes = {}): GitSource {
     const config: GitSourceConfig = {
       name: 'tenants',
       url: `file://${remote.folder}`,
@@ -55,7 +57,13 @@ describe('registrations in a git repository', function () {
     // Nobody waits between two fetches.
     const clock = { after: systemClock.after, now: () => (now += 1_000_000) };
     const say = (event: string, fields?: unknown) => void told.push({ event, fields });
-    const source = new GitSource({ config, repository, clock, log: () => ({ info: say, warn: say }) });
+    const source = new GitSource({
+      config,
+      repository,
+      clock,
+      log: () => ({ info: say, warn: say }),
+      ...(bounds === undefined ? {} : { limits: bounds }),
+    });
     sources.push(source);
     return source;
   }
@@ -218,16 +226,94 @@ describe('registrations in a git repository', function () {
     const source = sourceOf({ limits: { maxPackBytes: 1024 * 1024 } });
     await source.wake();
     const { randomBytes } = await import('node:crypto');
-    await remote.write({ 'registrations/acme.yaml': 'two', large: randomBytes(4 * 1024 * 1024) });
+    const large = Array.from({ length: 5 }, (_, n) => [`large/${n}`, randomBytes(900 * 1024)]);
+    await remote.write({ 'registrations/acme.yaml': 'two', ...Object.fromEntries(large) });
     await remote.commit('second');
     await source.wake();
     expect(source.state.problem?.message).to.include('it is larger than a repository of registrations may be');
     expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
-    await remote.git('rm', '--quiet', 'large');
+    await remote.git('rm', '--quiet', '-r', 'large');
     await remote.commit('third');
     await source.wake();
     expect(source.state.problem).to.equal(null);
     expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'two' });
+  });
+
+  it('are read of a commit whose message has no end, and whose time is none', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    await remote.commit('first');
+    const tree = await remote.git('rev-parse', 'HEAD^{tree}');
+    for (const [seconds, message] of [
+      ['99999999999999999999', 'a time that no clock shows'],
+      ['1', 'x'.repeat(3 * 1024 * 1024)],
+    ] as const) {
+      const who = `Ann <ann@example.com> ${seconds} +0000`;
+      await remote.write({ 'commit.txt': `tree ${tree}\nauthor ${who}\ncommitter ${who}\n\n${message}\n` });
+      const sha = await remote.git('hash-object', '-t', 'commit', '-w', '--literally', 'commit.txt');
+      await remote.git('update-ref', 'refs/heads/main', sha);
+      const source = sourceOf();
+      await source.wake();
+      expect(source.state.problem).to.equal(null);
+      expect(source.state.commit?.sha).to.equal(sha);
+      expect(source.state.commit?.subject).to.include(message.slice(0, 100)).and.have.length.below(200);
+      expect(() => sourceView(source.state)).to.not.throw();
+    }
+  });
+
+  describe('with a folder for each tenant', () => {
+    const folders = [{ path: 'teams/*', trusted: false }];
+    const many = (count: number, text = '') =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`teams/hostile/hostile-${n}.yaml`, `${text}${n}`]));
+
+    for (const [what, files] of [
+      ['very many files', () => many(41)],
+      ['very large files', () => many(10, 'x'.repeat(20_000))],
+    ] as const) {
+      it(`are read of all others when one has ${what}, and what it had stays`, async () => {
+        await remote.write({ 'teams/hostile/hostile.yaml': 'before', 'teams/victim/victim.yaml': 'one' });
+        await remote.commit('first');
+        const source = sourceOf({ config: { folders }, bounds: { maxFiles: 40, maxBytes: 100_000 } });
+        await source.wake();
+        await remote.write({ ...files(), 'teams/hostile/hostile.yaml': 'after', 'teams/victim/victim.yaml': 'two' });
+        const sha = await remote.commit('second');
+        await source.wake();
+        expect(await textsOf(source)).to.deep.equal({
+          'teams/hostile/hostile.yaml': 'before',
+          'teams/victim/victim.yaml': 'two',
+        });
+        expect(source.state.commit?.sha).to.equal(sha);
+        expect(source.state.problem?.message).to.match(/the folder teams\/hostile has \d+ files of \d+ bytes/);
+        await remote.git('rm', '--quiet', '-r', 'teams/hostile');
+        await remote.commit('third');
+        await source.wake();
+        expect(source.state.problem).to.equal(null);
+        expect(await textsOf(source)).to.deep.equal({ 'teams/victim/victim.yaml': 'two' });
+      });
+    }
+
+    it('are read of all others when one has a file that is too large to fetch', async () => {
+      await remote.write({ 'teams/hostile/hostile.yaml': 'one', 'teams/victim/victim.yaml': 'one' });
+      await remote.commit('first');
+      const source = sourceOf({ config: { folders }, limits: { maxPackBytes: 1024 * 1024 } });
+      await source.wake();
+      const { randomBytes } = await import('node:crypto');
+      const large = randomBytes(4 * 1024 * 1024);
+      await remote.write({ 'teams/hostile/hostile.yaml': large, 'teams/victim/victim.yaml': 'two' });
+      await remote.commit('second');
+      await source.wake();
+      expect(source.state.problem).to.equal(null);
+      expect(await textsOf(source)).to.deep.equal({
+        'teams/hostile/hostile.yaml': 'it has more than 262144 bytes, and 262144 is the limit',
+        'teams/victim/victim.yaml': 'two',
+      });
+      await remote.write({ 'teams/hostile/hostile.yaml': 'three', 'teams/victim/victim.yaml': 'three' });
+      await remote.commit('third');
+      await source.wake();
+      expect(await textsOf(source)).to.deep.equal({
+        'teams/hostile/hostile.yaml': 'three',
+        'teams/victim/victim.yaml': 'three',
+      });
+    });
   });
 
   it('are not waited for longer than the bound of time, and nothing that git started goes on', async () => {
@@ -257,7 +343,7 @@ describe('registrations in a git repository', function () {
     });
     // The first thing that it does is to make the repository, which fails: with one there, it fetches.
     await mkdir(join(folder, 'repository'), { recursive: true });
-    await writeFile(join(folder, 'repository', 'HEAD'), 'x');
+    await writeFile(join(folder, 'repository', 'config.made'), '');
     await source.wake();
     const text = await readFile(seen, 'utf8');
     const argv = text.split('\n').filter((line) => line.startsWith('ARGV'));
