@@ -157,8 +157,8 @@ async function accessInBundle(file: string, environment: Terminal['environment']
     const bundle = await readBundleFile(file, environment);
     if (bundle === undefined) return undefined;
     const { dispatcherFile } = BUNDLE_PLACES;
-    const variables = { ...environment, ...bundle.environment };
-    return await readAdminAccess({ dispatcherFile, environment: variables, files: bundleFiles(bundle) });
+    // It brings every variable that it refers to: one of another origin learns none of this process.
+    return await readAdminAccess({ dispatcherFile, environment: bundle.environment, files: bundleFiles(bundle) });
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     const { message, cure } = fileProblem(error);

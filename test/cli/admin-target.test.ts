@@ -84,6 +84,14 @@ describe('the dispatcher that a command asks, and the token', () => {
     // Of another program, or without its key: as if it were not there.
     await writeFile(join(folder, 'bundle'), 'something else');
     expect((await jobs(['--url', fixture.url])).err).to.include('the dispatcher wants a token');
+    // Its variables are its own: it is told none of this process.
+    const asking = encodeBundle({
+      version: 1,
+      files: { '/var/lib/shr/dispatcher.yaml': `id: a\nlisten: { admin: "${address()}" }\nadminToken: \${env:OWN}\n` },
+      environment: {},
+    });
+    await writeFile(join(folder, 'bundle'), asking);
+    expect((await jobs([], { OWN: TOKEN })).err).to.include('OWN');
     // dispatcher.yaml comes first.
     await writeFile(join(folder, 'bundle'), bundle);
     await file('listen: { admin: "127.0.0.1:1" }', 'adminToken: ${file:admin-token}');
