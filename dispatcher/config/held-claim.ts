@@ -79,10 +79,15 @@ export function holdNamed(
   field: 'credentials' | 'backends' | 'backendKinds',
   name: string,
 ): boolean {
-  if (grant === undefined || grant[field].includes(name)) return true;
+  if (grant === undefined || isGranted(grant, field, name)) return true;
   const nouns = { credentials: 'the credentials', backends: 'the backend', backendKinds: 'backends of kind' };
   refuse(reading, path, grant, { field, what: `${nouns[field]} ${quote(name)}`, value: name });
   return false;
+}
+
+/** Credentials and kinds are written out: a glob would grant the next secret, or whatever a package brings, unseen. */
+function isGranted(grant: Grant, field: 'credentials' | 'backends' | 'backendKinds', name: string): boolean {
+  return field === 'backends' ? matchesAny(grant.backends, name) : grant[field].includes(name);
 }
 
 export function holdRunners(reading: Reading, grant: Grant, asked: number): void {

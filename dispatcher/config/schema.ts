@@ -448,6 +448,10 @@ const registrationGlob = matching(
   /^[a-z0-9*?](?:[a-z0-9*?-]{0,30}[a-z0-9*?])?$/,
   'a registration is named as its file without .yaml; `*` and `?` stand for others',
 );
+const backendGlob = matching(
+  /^[a-z0-9*?](?:[a-z0-9*?-]{0,30}[a-z0-9*?])?$/,
+  'a backend is named as under `backends`; `*` and `?` stand for others',
+);
 const text = z.string().min(1).max(256);
 
 export const tenantLimits = strict({
@@ -498,8 +502,15 @@ export const tenantFile = strict({
   labels: z.array(text).max(1000).optional().describe('That its registrations may listen to: names or globs.'),
   priority: z.int().min(-1000).max(1000).optional().describe('The highest. Default: 0.'),
   runnerGroups: z.array(text).max(1000).optional().describe('At organizations and enterprises; also `Default`.'),
-  credentials: z.array(name).optional().describe("Which of this file's credentials it may use, besides its own."),
-  backends: z.array(name).optional().describe("Which of this file's backends it may use."),
+  credentials: z
+    .array(matching(NAME, 'credentials are granted by name, of 1 to 32 lower-case letters, digits and inner hyphens'))
+    .optional()
+    .describe("Which of this file's credentials it may use, besides its own."),
+  backends: z
+    .array(backendGlob)
+    .max(1000)
+    .optional()
+    .describe("Which of this file's backends it may use: names, or globs on them, also on those added later."),
   backendKinds: z
     .array(z.string().min(1).max(64))
     .optional()

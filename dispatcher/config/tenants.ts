@@ -1,5 +1,6 @@
 /** `tenants` in dispatcher.yaml: what the platform grants each tenant, and which registrations belong to it. */
 import { isGlob, matchesGlob } from '../labels/glob.ts';
+import { nearest } from '../labels/nearest.ts';
 import { foldLabel } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
 import type { Grant, Limits, Powers, TenantEntry } from '../model/registration.ts';
@@ -57,15 +58,40 @@ function checkNames(reading: Reading, name: string, file: TenantFile, shared: Sh
     reading.problem(
       ['tenants', name, 'credentials', index],
       `there are no credentials \`${used}\` in this file`,
-      'Add them under `credentials`, or correct the name.',
+      guessed(used, shared.credentials.keys()) ?? 'Add them under `credentials`, or correct the name.',
     );
   }
-  for (const [index, used] of (file.backends ?? []).entries()) {
-    if (shared.backends.has(used) || reading.mentions(['backends', used])) continue;
-    reading.problem(
-      ['tenants', name, 'backends', index],
-      `there is no backend \`${used}\` in this file`,
-      'Add it under `backends`, or correct the name.',
+  checkBackends(reading, name, file.backends ?? [], shared.backends);
+}
+
+function guessed(written: string, known: Iterable<string>): string | undefined {
+  const guess = nearest(written, known);
+  return guess === undefined ? undefined : `Did you mean \`${guess}\`?`;
+}
+
+function checkBackends(
+  reading: Reading,
+  tenant: string,
+  backends: readonly string[],
+  shared: SharedNames['backends'],
+): void {
+  for (const [index, used] of backends.entries()) {
+    const path = ['tenants', tenant, 'backends', index];
+    if (!isGlob(used)) {
+      if (shared.has(used) || reading.mentions(['backends', used])) continue;
+      const cure = guessed(used, shared.keys()) ?? 'Add it under `backends`, or correct the name.';
+      reading.problem(path, `there is no backend \`${used}\` in this file`, cure);
+      continue;
+    }
+    // A backend with a problem is not in `shared`, and counts all the same.
+    const written = [...reading.placesOfKeys(['backends']).keys()].filter((key) => !key.includes('.'));
+    if ([...shared.keys(), ...written].some((name) => matchesGlob(used, name))) continue;
+    const known =
+      shared.size === 0 ? 'This file has none' : `This file has: ${[...shared.keys()].slice(0, 10).join(', ')}`;
+    reading.note(
+      path,
+      `it matches no backend of this file, and grants nothing until one is added`,
+      `${known}. Correct it, or leave it for backends to come.`,
     );
   }
 }

@@ -114,6 +114,7 @@ export interface Grant {
   readonly maxPriority: number;
   readonly runnerGroups: readonly string[];
   readonly credentials: readonly string[];
+  /** Globs. */
   readonly backends: readonly string[];
   readonly backendKinds: readonly string[];
   /** Globs on secrets in the clouds' own stores that the dispatcher reads for it by its own identity. Absent: none. */

@@ -28,7 +28,7 @@ const tenant = fc.record({
   priority: maybe(some(-1, 5)),
   runnerGroups: list('Default', 'Big'),
   credentials: list('token', 'app', 'ghes'),
-  backends: list('engine', 'cloud'),
+  backends: list('engine', 'cloud', 'c*'),
   backendKinds: list('docker', 'eci', 'packaged'),
   presets: mostly(undefined, list('large', 'b*', 'no*')),
   requireHook: mostly(undefined, some(true, false)),

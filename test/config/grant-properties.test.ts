@@ -90,6 +90,61 @@ const environment = {
   TENANT_B_HOOK: 'whsec_of-b-and-long-enough-for-all',
 };
 
+/** The meaning of a glob, said another way than dispatcher/labels/glob.ts does. */
+const meaningOf = (glob: string): RegExp =>
+  new RegExp(`^${[...glob].map((one) => (one === '*' ? '.*' : one === '?' ? '.' : one)).join('')}$`);
+
+describe('globs on backends', () => {
+  // W4
+  it('let a tenant use what they match and nothing else, whatever its file names', async () => {
+    const letters = (...of: readonly string[]) =>
+      fc.array(some(...of), { minLength: 1, maxLength: 4 }).map((parts) => parts.join(''));
+    const globs = fc.array(letters('a', 'b', '*', '?', '-a'), { minLength: 1, maxLength: 3 });
+    const names = fc.uniqueArray(letters('a', 'b', 'a-b'), { minLength: 1, maxLength: 4 });
+    let served = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        globs,
+        names,
+        fc.nat(),
+        mostly(undefined, letters('a', '*', '?', '.')),
+        async (granted, known, pick, odd) => {
+          const used = odd ?? known[pick % known.length] ?? '';
+          const { a } = platform.tenants;
+          const usable = granted.filter(
+            (glob) => /^[a-z0-9*?]/.test(glob) && (/[*?]/.test(glob) || known.includes(glob)),
+          );
+          const loaded = await load(
+            {
+              'dispatcher.yaml': stringify({
+                ...platform,
+                backends: Object.fromEntries(known.map((name) => [name, { kind: 'docker' }])),
+                tenants: { a: { ...a, backends: usable } },
+              }),
+              'registrations/a.yaml': stringify({
+                repositories: ['acme/web'],
+                labels: ['a-one'],
+                credentials: { use: 'platform' },
+                defaults: { image: 'ghcr.io/acme/runner:1' },
+                backends: [{ use: used }],
+              }),
+            },
+            { environment },
+          );
+          const may = known.includes(used) && usable.some((glob) => meaningOf(glob).test(used));
+          const uses = loaded.ok ? loaded.configuration.registrations.flatMap(({ backends }) => backends) : [];
+          expect(uses.map(({ name, shared }) => ({ name, shared }))).to.deep.equal(
+            may ? [{ name: used, shared: true }] : [],
+          );
+          if (may) served += 1;
+        },
+      ),
+      { numRuns: 300 },
+    );
+    expect(served).to.be.greaterThan(20);
+  });
+});
+
 describe('two tenants with any files', () => {
   // W4, W5, W6
   it('get no job of each other, no host but their own, and no credentials for another', async () => {

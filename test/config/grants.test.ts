@@ -533,6 +533,74 @@ describe('docs/configuration.md', () => {
   });
 });
 
+// W4
+describe('backends that are granted by glob', () => {
+  const backends = { 'build-1': { kind: 'docker' }, 'build-2': { kind: 'docker' }, vault: { kind: 'docker' } };
+  const using = (...names: readonly string[]) => registration('a', { backends: names.map((use) => ({ use })) });
+  const granted = (globs: readonly string[]) => ({ a: { ...grant, labels: ['a-*'], backends: globs } });
+
+  it('are those that it matches, and no others', async () => {
+    const dispatcher = { ...platform, backends };
+    const tenants = granted(['build-?']);
+    expect(await problems({ dispatcher, tenants, a: using('build-1', 'build-2') })).to.deep.equal([]);
+    expect(await problems({ dispatcher, tenants, a: using('build-1', 'vault') })).to.have.length(1);
+    const [refused] = await problems({ dispatcher, tenants, a: using('vault') });
+    expect(refused).to.match(
+      /backends\[0\]\.use: tenant `a` was not granted the backend `vault`\. To grant it, write `tenants\.a\.backends: \["build-\?", vault\]` \(dispatcher\.yaml:\d+:\d+\)/,
+    );
+  });
+
+  it('cannot be a glob in the tenant’s own file', async () => {
+    for (const use of ['build-?', '*', 'build-*']) {
+      const [problem] = await problems({
+        dispatcher: { ...platform, backends },
+        tenants: granted(['*']),
+        a: using(use),
+      });
+      expect(problem).to.include('backends[0].use: a name has 1 to 32');
+    }
+  });
+
+  it('may be none yet, with a note; a backend with a problem counts', async () => {
+    const load1 = async (file: object) =>
+      await load(
+        yamlOf({ dispatcher: { ...platform, backends: file }, tenants: granted(['build-*', 'gpu-*', '*d']) }),
+        {
+          environment,
+        },
+      );
+    const { notes, ok } = await load1(backends);
+    expect(ok).to.equal(true);
+    const ofGrant = notes.filter(({ path }) => path !== '');
+    expect(ofGrant.map(({ path, message, cure }) => `${path}: ${message}. ${cure}`)).to.deep.equal([
+      'tenants.a.backends[1]: it matches no backend of this file, and grants nothing until one is added. This file has: build-1, build-2, vault. Correct it, or leave it for backends to come.',
+      'tenants.a.backends[2]: it matches no backend of this file, and grants nothing until one is added. This file has: build-1, build-2, vault. Correct it, or leave it for backends to come.',
+    ]);
+    const broken = await load1({ ...backends, 'gpu-1': { kind: 'nonesuch' } });
+    expect(broken.ok).to.equal(false);
+    const paths = broken.notes.map(({ path }) => path).filter((path) => path !== '');
+    expect(paths).to.deep.equal(['tenants.a.backends[2]']);
+  });
+
+  it('are guessed where a name is misspelt, as credentials are', async () => {
+    const dispatcher = { ...platform, backends };
+    expect(await problems({ dispatcher, tenants: granted(['bulid-1']) })).to.match(/Did you mean `build-1`\?/);
+    const misspelt = { a: { ...grant, labels: ['a-*'], credentials: ['appp'] } };
+    expect(await problems({ dispatcher: platform, tenants: misspelt })).to.match(/Did you mean `app`\?/);
+  });
+
+  it('do not make globs of credentials and kinds: one would grant the next secret', async () => {
+    const credentials = { a: { ...grant, labels: ['a-*'], credentials: ['ap*'] } };
+    const [problem] = await problems({ dispatcher: platform, tenants: credentials });
+    expect(problem).to.include('tenants.a.credentials[0]: credentials are granted by name');
+    const own = registration('a', { backends: [{ kind: 'docker' }] });
+    const kinds = { a: { ...grant, labels: ['a-*'], backendKinds: ['*'] } };
+    expect(await problems({ dispatcher: platform, tenants: kinds, a: own })).to.match(
+      /tenant `a` was not granted backends of kind `docker`/,
+    );
+  });
+});
+
 // W8
 describe('the globs of a policy', () => {
   it('have a bound together, so that no label costs the others their time', async () => {
