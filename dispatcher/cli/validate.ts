@@ -13,8 +13,9 @@ import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
-import { changeLines, markdownReport } from './validate/change-text.ts';
+import { changeLines, markdownReport, proposalText } from './validate/change-text.ts';
 import { type Changes, changesBetween } from './validate/changes.ts';
+import { inspectAsText, type PlatformText, type Proposal, problemsOf, proposalOf } from './validate/proposal.ts';
 import { sarifLog } from './validate/sarif.ts';
 import { harmless, workflowCommand } from './validate/workflow-commands.ts';
 
@@ -27,6 +28,7 @@ interface ValidateOptions {
   readonly format?: (typeof FORMATS)[number];
   readonly json?: boolean;
   readonly base?: string;
+  readonly proposed?: string;
   readonly summary?: string;
 }
 
@@ -49,6 +51,10 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     )
     .addOption(new Option('--json', 'the same as --format json: { ok, files, problems, notes }').conflicts('format'))
     .option('--base <folder>', 'tell what changes for whom, compared with the configuration in this folder')
+    .option(
+      '--proposed <file>',
+      'a dispatcher.yaml or platform.json that is not in force: its problems, and what it would change for whom; read as text, and the registrations are judged by it only without --config and --platform',
+    )
     .option('--summary <file>', 'append a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY');
   return command.action((folder: string, options: ValidateOptions) => validate(folder, options, { command, terminal }));
 };
@@ -61,23 +67,52 @@ async function validate(
   const { base, summary } = options;
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   if (base !== undefined && !(await isFolder(at(base)))) command.error(`error: there is no folder ${printable(base)}`);
-  const inspection = await inspect(folder, options, terminal);
+  const proposed = options.proposed === undefined ? undefined : platformText(at(options.proposed));
+  const { registrationsFolder } = await configurationFiles(at(folder), undefined);
+  const asProposed = proposed && (await inspectAsText(proposed, registrationsFolder));
+  const judge = judgeOf(options, at);
+  const isApart = judge !== undefined || asProposed === undefined;
+  // Where nothing else says what the platform is, the proposed file does.
+  const inspection = isApart ? await inspect(folder, options, terminal) : asProposed;
+  const before = base === undefined ? undefined : await inspect(base, options, terminal);
   const sizes = await sizesOf(inspection);
   const certificate = options.secrets === true ? await certificateProblems(inspection) : [];
-  const shown = (problem: Problem): Problem => ({ ...problem, file: shownPath(terminal.workingFolder, problem.file) });
+  const near = (file: string): string => shownPath(terminal.workingFolder, file);
+  const shown = (problem: Problem): Problem => ({ ...problem, file: near(problem.file) });
+  const apart = isApart && proposed && asProposed ? problemsOf(asProposed, proposed) : [];
+  const changes = before && changesBetween(before, inspection);
+  const former = isApart ? inspection.platform : before?.platform;
   const found: Found = {
-    problems: [...inspection.problems, ...certificate, ...sizes.problems].map(shown),
+    problems: [...apart, ...inspection.problems, ...certificate, ...sizes.problems].map(shown),
     notes: [...inspection.notes, ...sizes.notes].map(shown),
-    files: inspection.files.map((file) => shownPath(terminal.workingFolder, file)),
-    changes: base === undefined ? undefined : changesBetween(await inspect(base, options, terminal), inspection),
+    files: [...new Set([...inspection.files, ...(proposed ? [proposed.file] : [])])].map(near),
+    // What the proposed file grants is told with it.
+    changes: changes && !isApart ? { ...changes, grants: [] } : changes,
+    proposal:
+      proposed && asProposed && former
+        ? proposalOf(proposed, asProposed, {
+            ...{ former, shown },
+            present: judge && (await inspectAsText(judge, registrationsFolder)),
+          })
+        : undefined,
   };
   print(options.json === true ? 'json' : (options.format ?? 'text'), found, terminal);
   if (summary !== undefined) {
     const { problems, notes, files } = found;
     const outcome = { problems: problems.map(formatProblem), notes: notes.length, files: files.length };
-    await appendFile(at(summary), markdownReport(outcome, found.changes));
+    await appendFile(at(summary), markdownReport(outcome, found.changes, found.proposal));
   }
   terminal.exit(found.problems.length === 0 ? 0 : 1);
+}
+
+function platformText(file: string): PlatformText {
+  return { file, kind: file.endsWith('.json') ? 'platform.json' : 'dispatcher.yaml' };
+}
+
+/** The file that was named to judge the registrations. */
+function judgeOf({ config, platform }: ValidateOptions, at: (path: string) => string): PlatformText | undefined {
+  if (platform !== undefined) return { file: at(platform), kind: 'platform.json' };
+  return config === undefined ? undefined : { file: at(config), kind: 'dispatcher.yaml' };
 }
 
 async function inspect(folder: string, options: ValidateOptions, terminal: Terminal): Promise<Inspection> {
@@ -112,17 +147,29 @@ interface Found {
   readonly files: readonly string[];
   /** Undefined without `--base`. */
   readonly changes: Changes | undefined;
+  /** Undefined without `--proposed`, or with nothing to compare it with. */
+  readonly proposal: Proposal | undefined;
 }
 
 function print(format: (typeof FORMATS)[number], found: Found, terminal: Terminal): void {
-  const { problems, notes, files, changes } = found;
+  const { problems, notes, files, changes, proposal } = found;
   const count = `${counted(files.length, 'file')}, ${counted(problems.length, 'problem')}, ${counted(notes.length, 'note')}`;
   const changed = changes === undefined ? [] : changeLines(changes);
   const heading = changed.length === 0 ? 'Nothing changes.' : 'What changes:';
-  const lines = changes === undefined ? [] : [heading, ...changed.map((line) => `  ${line}`)];
+  const lines = [
+    ...(changes === undefined ? [] : [heading, ...changed.map((line) => `  ${line}`)]),
+    ...(proposal === undefined ? [] : proposalText(proposal)),
+  ];
   switch (format) {
     case 'json':
-      printJson(terminal, { ok: problems.length === 0, files, problems, notes, ...(changes && { changes }) });
+      printJson(terminal, {
+        ok: problems.length === 0,
+        files,
+        problems,
+        notes,
+        ...(changes && { changes }),
+        ...(proposal && { proposal }),
+      });
       return;
     case 'sarif':
       printJson(terminal, sarifLog(problems, notes));

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -332,6 +333,152 @@ describe('shr validate', () => {
       const { out } = await compare();
       expect(out).to.match(/\n {2}tenant web is removed\n(?: {4}.*\n)* {4}limits\.maxRunners: − 7\n/);
       expect(out).to.not.include('tenant acme');
+    });
+
+    describe('with a dispatcher.yaml that is proposed', () => {
+      const granted = { hosts: ['github.com'], owners: ['acme'], labels: ['*'], runnerGroups: ['Default'] };
+      const acme = { ...granted, backends: ['engine'], powers: { images: ['acme/*'] } };
+      const platform = (tenants: object, more: object = {}): string =>
+        stringify({
+          ...{ id: 'shr', adminToken: '${env:ADMIN}', backends: { engine: { kind: 'docker' } } },
+          ...{ tenants, ...more },
+        });
+      const shared = { backends: [{ use: 'engine' }] };
+
+      beforeEach(async () => {
+        for (const side of ['base', 'head']) await write(`${side}/registrations/acme.yaml`, registration(shared));
+        await write('base/dispatcher.yaml', platform({ acme: { ...acme, limits: { maxRunners: 10, maxCpu: 4 } } }));
+      });
+
+      const propose = (...args: string[]) =>
+        compare('--config', 'base/dispatcher.yaml', '--proposed', 'head/dispatcher.yaml', ...args);
+
+      it('names its problems at their lines, and needs no secret', async () => {
+        await write('head/dispatcher.yaml', `${platform({ acme })}maxRunner: 3\n`);
+        const { code, out } = await propose('--format', 'github');
+        expect(code).to.equal(1);
+        expect(out).to.match(/^::error file=head\/dispatcher\.yaml,line=\d+,col=1,title=maxRunner::unknown key/m);
+        expect(out).to.include('head/dispatcher.yaml has problems: what it would change is not told');
+      });
+
+      it('says what is widened and narrowed for whom', async () => {
+        const after = {
+          acme: {
+            ...{ ...acme, owners: ['acme', 'bank'], labels: ['gpu'], requireHook: false },
+            limits: { maxRunners: 20, maxMemoryGiB: 8, branches: ['main'], maxDiskGiB: 50 },
+            powers: { images: ['*'], spot: true },
+          },
+          web: { ...granted, owners: ['web'] },
+        };
+        await write('head/dispatcher.yaml', platform(after));
+        const { out } = await propose();
+        expect(out).to.include('\nOnce head/dispatcher.yaml is merged (until then nothing is held to it):\n');
+        for (const line of [
+          '  tenant acme changes\n',
+          '    owners: + bank (widened)\n',
+          '    labels: + gpu; − * (narrowed)\n',
+          '    limits.maxRunners: 10 → 20 (widened)\n',
+          '    limits.maxCpu: 4 → no limit (widened)\n',
+          '    limits.maxMemoryGiB: no limit → 8 (narrowed)\n',
+          '    limits.branches: all → main (narrowed)\n',
+          '    limits.maxDiskGiB: none on shared backends, no limit on its own → 50 (widened on shared backends, narrowed on its own)\n',
+          '    powers.images: + *; − acme/* (widened)\n',
+          '    powers.spot: no → yes (widened)\n',
+          '  tenant web is new\n',
+        ])
+          expect(out).to.include(line);
+      });
+
+      it('names the registrations that it would refuse, and those that it would admit', async () => {
+        await write(
+          'head/registrations/bank.yaml',
+          registration({ ...shared, organization: 'bank', credentials: { token: '${env:TENANT_BANK_TOKEN}' } }),
+        );
+        const bank = { ...acme, owners: ['bank'] };
+        await write('head/dispatcher.yaml', platform({ acme: { ...acme, owners: [] }, bank }));
+        const { code, out } = await propose();
+        // It is held to what stands.
+        expect(code).to.equal(1);
+        expect(out).to.match(/^head\/registrations\/bank\.yaml: .*does not assign this registration to a tenant/m);
+        expect(out).to.match(
+          /^ {2}registration acme \(tenant acme\) would no longer be admitted: head\/registrations\/acme\.yaml:1:15: organization: /m,
+        );
+        expect(out).to.match(/^ {2}registration bank \(tenant bank\) would be admitted then$/m);
+      });
+
+      it('says that a tenant is removed or becomes the platform’s own, and that no tenants are left', async () => {
+        await write('head/dispatcher.yaml', platform({ acme: { trusted: true } }));
+        expect((await propose()).out).to.include(
+          '    trusted: no → yes (widened: without any limits, and with the secrets of the platform)\n',
+        );
+        await write('head/dispatcher.yaml', platform({ web: { ...granted, owners: ['web'] } }));
+        const { out } = await propose();
+        expect(out).to.include('  tenant acme is removed\n');
+        expect(out).to.match(/registration acme \(tenant acme\) would no longer be admitted/);
+        await write('head/dispatcher.yaml', stringify({ id: 'shr', adminToken: '${env:ADMIN}' }));
+        expect((await propose()).out).to.include(
+          '  no tenants are left: from a restart on every registration is the platform’s own, without limits and with its secrets\n',
+        );
+      });
+
+      it('judges the registrations where nothing else does', async () => {
+        await write('head/dispatcher.yaml', platform({ acme: { ...acme, owners: ['bank'] } }));
+        const { code, out } = await validate('head', '--proposed', 'head/dispatcher.yaml');
+        expect(code).to.equal(1);
+        expect(out).to.match(/^head\/registrations\/acme\.yaml:1:15: organization: /m);
+        expect(out.match(/head\/registrations\/acme\.yaml:1:15/g)).to.have.length(1);
+      });
+
+      it('runs no code of it, reads no file that it names, follows no link, and shows no variable', async () => {
+        const pwned = join(folder, 'pwned');
+        const source = `require('node:fs').writeFileSync(${JSON.stringify(pwned)}, '');`;
+        for (const [name, text] of Object.entries({
+          'package.json': '{"name":"evil","version":"1.0.0","main":"index.js"}',
+          'index.js': source,
+        })) {
+          await mkdir(join(folder, 'head/node_modules/evil'), { recursive: true });
+          await write(`head/node_modules/evil/${name}`, text);
+        }
+        await write('head/secret', 'a-secret-of-the-machine-that-checks\n');
+        const hostile = platform(
+          { acme: { ...acme, owners: ['${file:secret}', '${env:PATH}'] } },
+          { providers: { evil: 'evil@1.0.0' } },
+        );
+        await write('head/dispatcher.yaml', hostile);
+        for (const args of [['--config', 'base/dispatcher.yaml'], []]) {
+          const { out } = await validate('head', ...args, '--proposed', 'head/dispatcher.yaml', '--base', 'base');
+          expect(out).to.not.include('a-secret-of').and.not.include('/bin');
+          expect(existsSync(pwned)).to.equal(false);
+        }
+        await rm(join(folder, 'head/dispatcher.yaml'));
+        await write('elsewhere.yaml', 'a-secret-of-the-machine: 1\n');
+        await symlink(join(folder, 'elsewhere.yaml'), join(folder, 'head/dispatcher.yaml'));
+        const { code, out } = await propose();
+        expect(code).to.equal(1);
+        expect(out).to.include('a link leads out of its folder').and.not.include('a-secret-of');
+      });
+
+      it('takes a platform.json that is proposed likewise', async () => {
+        const exported = (owners: readonly string[]) =>
+          JSON.stringify({
+            ...{ version: 1, tenants: { acme: { ...acme, owners } }, places: {}, credentials: {}, webhooks: [] },
+            ...{ sealing: [], backends: { engine: { kind: 'docker' } }, callbacks: false, unsafeProcessBackend: false },
+          });
+        await write('base/platform.json', exported(['acme']));
+        await write('head/platform.json', exported(['acme', 'bank']));
+        const { code, out } = await compare('--platform', 'base/platform.json', '--proposed', 'head/platform.json');
+        expect(code, out).to.equal(0);
+        expect(out).to.include('    owners: + bank (widened)\n');
+      });
+
+      it('is in the summary as text only, and in the answer as JSON', async () => {
+        await write('head/dispatcher.yaml', platform({ acme: { ...acme, labels: ['`<img src=x>`', '*'] } }));
+        const { out } = await propose('--summary', 'summary.md', '--json');
+        const summary = await readFile(join(folder, 'summary.md'), 'utf8');
+        expect(summary).to.include('### Once `head/dispatcher.yaml` is merged');
+        expect(summary).to.include('labels: + `` `<img src=x>` ``\n');
+        expect(JSON.parse(out).proposal.grants[0].tenant).to.equal('acme');
+      });
     });
 
     it('says that options are others, and shows neither', async () => {

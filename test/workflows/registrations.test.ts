@@ -238,7 +238,9 @@ describe('the workflows of registrations', function () {
       const { outcome, log, summary } = await validate(base, head);
       expect(outcome).to.equal('failure');
       expect(log).to.match(/^::error file=registrations\/acme\.yaml,line=1,col=15,title=organization::/m);
-      expect(summary).to.include('dispatcher.yaml changes: it is not checked here');
+      expect(summary)
+        .to.include('dispatcher.yaml changes: it is checked as text')
+        .and.include('no tenants are left: from a restart on');
     });
 
     it('holds it to the dispatcher.yaml of the base, and takes none that the pull request brings', async () => {
@@ -262,12 +264,50 @@ describe('the workflows of registrations', function () {
       const widened = await validate(base, head);
       expect(widened.outcome, widened.log).to.equal('failure');
       expect(widened.log).to.match(/^::error file=registrations\/acme\.yaml,line=1,col=15,title=organization::/m);
+      expect(widened.summary)
+        .to.include('dispatcher.yaml changes: it is checked as text')
+        .and.include('owners: + `bank` (widened)')
+        .and.include('registration `acme` (tenant `acme`) would be admitted then');
+      expect(report).to.include('owners: + bank (widened)');
       const before = await validate(base, base);
       expect(before.outcome, before.log).to.equal('success');
       expect(before.summary).to.not.include('dispatcher.yaml changes');
-      await commit({ 'dispatcher.yaml': 'no: such key\n', 'registrations/acme.yaml': registration() });
-      const added = await validate(empty, (await git('rev-parse', 'HEAD')).stdout.trim());
-      expect(added.outcome, added.log).to.equal('success');
+      // The only one there is.
+      const wrong = { 'dispatcher.yaml': 'no: such key\n', 'registrations/acme.yaml': registration() };
+      const added = await validate(empty, await commit(wrong));
+      expect(added.outcome, added.log).to.equal('failure');
+      expect(added.log).to.match(/^::error file=dispatcher\.yaml,line=1,col=1,title=no::unknown key/m);
+      const first = { 'dispatcher.yaml': dispatcher(['bank']), 'registrations/acme.yaml': registration(shared) };
+      const judged = await validate(empty, await commit(first));
+      expect(judged.log).to.match(/^::error file=registrations\/acme\.yaml,line=1,col=15,title=organization::/m);
+    });
+
+    it('says what a changed dispatcher.yaml would mean, and fails at the lines of its mistakes', async () => {
+      const dispatcher = (acme: object): string =>
+        stringify({
+          ...{ id: 'shr', adminToken: '${env:ADMIN_TOKEN}', backends: { engine: { kind: 'docker' } } },
+          tenants: { acme: { hosts: ['github.com'], labels: ['*'], runnerGroups: ['Default'], ...acme } },
+        });
+      const granted = { owners: ['acme'], backends: ['engine'], powers: { images: ['acme/*'] } };
+      const files = { 'registrations/acme.yaml': registration({ backends: [{ use: 'engine' }] }) };
+      const base = await commit({ ...files, 'dispatcher.yaml': dispatcher(granted) });
+      const narrowed = await validate(
+        base,
+        await commit({ 'dispatcher.yaml': dispatcher({ ...granted, owners: [] }) }),
+      );
+      expect(narrowed.outcome, narrowed.log).to.equal('success');
+      expect(narrowed.summary)
+        .to.include('### Once `dispatcher.yaml` is merged (until then nothing is held to it):')
+        .and.include('  - owners: − `acme` (narrowed)')
+        .and.include(
+          'registration `acme` (tenant `acme`) would no longer be admitted: ``registrations/acme.yaml:1:15:',
+        );
+      const broken = await validate(base, await commit({ 'dispatcher.yaml': `${dispatcher(granted)}maxRunner: 1\n` }));
+      expect(broken.outcome).to.equal('failure');
+      expect(broken.log).to.match(/^::error file=dispatcher\.yaml,line=\d+,col=1,title=maxRunner::unknown key/m);
+      const removed = await validate(base, await commit({ 'dispatcher.yaml': undefined }));
+      expect(removed.outcome, removed.log).to.equal('success');
+      expect(removed.summary).to.include('dispatcher.yaml is removed: the registrations are held to what stood before');
     });
 
     it('is not led astray by names and contents of files', async () => {

@@ -1,6 +1,8 @@
 /** Changes in words: as plain text, and as Markdown in which nothing that a tenant wrote is more than text. */
 import { printable } from '../output.ts';
 import type { Change, Changes, FieldChange, Overlap, RegistrationChange } from './changes.ts';
+import type { GrantFieldChange } from './grant-changes.ts';
+import type { AdmittedRegistration, Proposal } from './proposal.ts';
 
 /** GitHub takes a summary of up to 1 MiB for a step. */
 const MAX_MARKDOWN = 500_000;
@@ -65,6 +67,7 @@ function overlapText({ place, label, registration, tenant }: Overlap, quoted: (t
 export function markdownReport(
   outcome: { readonly problems: readonly string[]; readonly notes: number; readonly files: number },
   changes: Changes | undefined,
+  proposal?: Proposal,
 ): string {
   const { problems, notes, files } = outcome;
   const said = [
@@ -74,6 +77,7 @@ export function markdownReport(
     '',
     ...problems.map((problem) => `- ${code(problem)}`),
     ...(changes === undefined ? [] : ['', '### What changes', '', ...changeList(changes)]),
+    ...(proposal === undefined ? [] : proposalSection(proposal)),
     '',
   ];
   let text = '';
@@ -87,6 +91,64 @@ export function markdownReport(
 function changeList(changes: Changes): readonly string[] {
   const list = lines(changes, code, '  ', '- ');
   return list.length === 0 ? ['Nothing.'] : list;
+}
+
+/** Of a dispatcher.yaml that is not in force, with its heading. */
+export function proposalText(proposal: Proposal): readonly string[] {
+  const { heading, said } = proposalLines(proposal, printable, '  ', '');
+  return [heading, ...said.map((line) => `  ${line}`)];
+}
+
+function proposalSection(proposal: Proposal): readonly string[] {
+  const { heading, said } = proposalLines(proposal, code, '  ', '- ');
+  return ['', `### ${heading}`, ...(said.length === 0 ? [] : ['', ...said])];
+}
+
+function proposalLines(
+  { admitted, file, grants, isComparable, refused, tenancy }: Proposal,
+  quoted: (text: string) => string,
+  indent: string,
+  bullet: string,
+): { readonly heading: string; readonly said: readonly string[] } {
+  if (!isComparable) return { heading: `${quoted(file)} has problems: what it would change is not told.`, said: [] };
+  const said = [
+    ...(tenancy === undefined ? [] : [`${bullet}${TENANCY[tenancy]}`]),
+    ...grants.flatMap(({ tenant, kind, fields }) => [
+      `${bullet}tenant ${quoted(tenant)} ${kind === 'changed' ? 'changes' : `is ${kind}`}`,
+      ...fields.map((field) => `${indent}${bullet}${grantText(kind, field, quoted)}`),
+    ]),
+    ...refused.flatMap(({ reasons, ...one }) =>
+      reasons.map((reason) => `${bullet}${whose(one, quoted)} would no longer be admitted: ${quoted(reason)}`),
+    ),
+    ...admitted.map((one) => `${bullet}${whose(one, quoted)} would be admitted then`),
+  ];
+  if (said.length === 0) return { heading: `${quoted(file)} changes nothing for tenants.`, said };
+  return { heading: `Once ${quoted(file)} is merged (until then nothing is held to it):`, said };
+}
+
+const TENANCY = {
+  begins: 'there are tenants: a registration that belongs to none of them is set aside',
+  ends: 'no tenants are left: from a restart on every registration is the platform’s own, without limits and with its secrets',
+} as const;
+
+function whose({ registration, tenant }: AdmittedRegistration, quoted: (text: string) => string): string {
+  return `registration ${quoted(registration)}${tenant === undefined ? '' : ` (tenant ${quoted(tenant)})`}`;
+}
+
+function grantText(
+  kind: 'new' | 'removed' | 'changed',
+  { field, form, added, removed, effect }: GrantFieldChange,
+  quoted: (text: string) => string,
+): string {
+  const list = (items: readonly string[]): string => items.map(quoted).join(', ');
+  const inWords = effect === undefined ? '' : ` (${effect})`;
+  if (kind === 'new') return `${field}: ${list(added)}${inWords}`;
+  if (form === 'value') return `${field}: ${list(removed)} → ${list(added)}${inWords}`;
+  const parts = [
+    ...(added.length > 0 ? [`+ ${list(added)}`] : []),
+    ...(removed.length > 0 ? [`− ${list(removed)}`] : []),
+  ];
+  return `${field}: ${parts.join('; ')}${inWords}`;
 }
 
 /** A code span: without links, mentions, images or HTML, whatever the text. */
