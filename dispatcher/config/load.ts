@@ -114,7 +114,7 @@ export interface Inspection {
   readonly good: readonly { readonly name: string; readonly text: string }[];
   /** Problems of dispatcher.yaml and of the registrations folder: nothing can be served with them. */
   readonly platformProblems: readonly Problem[];
-  /** The folder of registrations could be listed. */
+  /** The folder of registrations could be listed, and holds no more than it may. */
   readonly isListed: boolean;
   /** Every source was read, now or earlier. */
   readonly isComplete: boolean;
@@ -254,12 +254,13 @@ export async function inspectConfiguration(
   const areElsewhere = elsewhere.some(({ files, state }) => state !== undefined || files.length > 0);
   sources.memory?.versionsOf(elsewhere.map(stateOf));
   const entries = await registrationFiles(sources, found, areElsewhere);
-  const isListed = found.problems.length === listedFrom && !found.lacksRegistrations;
+  const areListed = found.problems.length === listedFrom && !found.lacksRegistrations;
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
   const gathered = gather(entries.files, elsewhere, tenants);
-  const named = boundedFiles(gathered.files, entries, sources.registrationsFolder, found);
+  const boundedFrom = found.problems.length;
+  const named = boundedFiles(gathered.files, tenants, sources.registrationsFolder, found);
   const { sourceOf } = gathered;
   const files = new RegistrationFiles({
     ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
@@ -268,7 +269,8 @@ export async function inspectConfiguration(
   const parts = { platform, tenants, shared, found, known, files };
   const inFiles = await registrationsIn(named, parts);
   const { refused } = inFiles;
-  const all = boundedFiles(inFiles.registrations, entries, sources.registrationsFolder, found);
+  const all = boundedFiles(inFiles.registrations, tenants, sources.registrationsFolder, found);
+  const areBounded = found.problems.length === boundedFrom;
   const beyond = beyondLimits(all, tenants);
   sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(named.map(({ file }) => file)));
   let looked = 0;
@@ -314,7 +316,7 @@ export async function inspectConfiguration(
         : [{ name, text }],
     ),
     platformProblems,
-    isListed,
+    isListed: areListed && areBounded,
     isComplete: elsewhere.every(({ isKnown }) => isKnown),
     sourceProblems,
     origins: originsOf(elsewhere, gathered, all),
@@ -606,6 +608,9 @@ interface FolderEntries {
   readonly quarantined: readonly Quarantined[];
 }
 
+/** Whoever may write into the folder must not fill lists with them. */
+const MAX_MISNAMED = 100;
+
 const NO_ENTRIES: FolderEntries = { files: [], quarantined: [] };
 
 async function registrationFiles(
@@ -626,8 +631,11 @@ async function registrationFiles(
   }
   const files: { readonly name: string; readonly file: string }[] = [];
   const quarantined: Quarantined[] = [];
+  let more = 0;
   const refuse = (name: string, file: string, message: string, cure: string): void => {
-    quarantined.push({ name, file, problems: [wholeFile(file, message, cure)], claims: undefined });
+    if (quarantined.length < MAX_MISNAMED) {
+      quarantined.push({ name, file, problems: [wholeFile(file, message, cure)], claims: undefined });
+    } else more += 1;
   };
   for (const entry of [...names].sort()) {
     const file = join(folder, entry);
@@ -647,6 +655,10 @@ async function registrationFiles(
       refuse(name, file, message, 'Rename it to 1 to 32 lower-case letters, digits and inner hyphens, and `.yaml`.');
     }
   }
+  if (more > 0) {
+    const problem = wholeFile(folder, `there are ${more} more files with wrong names`, 'Correct the others first.');
+    quarantined.push({ name: '*.yaml', file: folder, problems: [problem], claims: undefined });
+  }
   if (files.length === 0 && quarantined.length === 0 && !areElsewhere)
     found.noRegistrations(true, () =>
       found.file(folder, 'there is no registration yet', 'Run `shr init` for an example.', found.notes),
@@ -654,16 +666,34 @@ async function registrationFiles(
   return { files, quarantined };
 }
 
+/** Of a tenant, beyond what it may have: those are told of, and the others do not count, whatever it writes. */
+const MAX_BEYOND = 100;
+
 function boundedFiles<File extends NamedFile>(
   files: readonly File[],
-  { quarantined }: Pick<FolderEntries, 'quarantined'>,
+  tenants: TenantLookup | undefined,
   folder: string,
   found: Findings,
 ): readonly File[] {
-  if (files.length + quarantined.length <= MAX_REGISTRATIONS) return files;
-  const message = `there are ${files.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
+  if (files.length <= MAX_BEYOND) return files;
+  const taken = new Map<Grant, number>();
+  const counting = files.filter(({ name }) => {
+    const grant = onlyGrant(name, tenants);
+    if (grant === undefined) return true;
+    const place = (taken.get(grant) ?? 0) + 1;
+    taken.set(grant, place);
+    return place <= grant.limits.maxRegistrations + MAX_BEYOND;
+  });
+  if (counting.length <= MAX_REGISTRATIONS) return counting;
+  const message = `there are ${counting.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
   found.file(folder, message, 'Split them between dispatchers.');
   return [];
+}
+
+/** Undefined: it is the platform's own, or nobody's alone. */
+function onlyGrant(name: string, tenants: TenantLookup | undefined): Grant | undefined {
+  const [tenant, ...rivals] = tenants?.(name) ?? [];
+  return rivals.length > 0 ? undefined : tenant?.grant;
 }
 
 function folderProblem(error: unknown): { readonly message: string; readonly cure: string } {
@@ -694,8 +724,8 @@ function beyondLimits(
 ): ReadonlyMap<string, RegistrationFound> {
   const counts = new Map<Grant, number>();
   const ofGrants = files.flatMap(({ name, file }) => {
-    const [tenant, ...rivals] = tenants?.(name) ?? [];
-    return tenant?.grant === undefined || rivals.length > 0 ? [] : [{ name, file, grant: tenant.grant }];
+    const grant = onlyGrant(name, tenants);
+    return grant === undefined ? [] : [{ name, file, grant }];
   });
   for (const { grant } of ofGrants) counts.set(grant, (counts.get(grant) ?? 0) + 1);
   const taken = new Map<Grant, number>();
