@@ -16,7 +16,7 @@ import { withDocument } from './openapi.ts';
 import { pauseEndpoints } from './pause-endpoints.ts';
 import { registrationEndpoints } from './registration-endpoints.ts';
 import { runnerEndpoints } from './runner-endpoints.ts';
-import { sentWith } from './sent-document.ts';
+import { type OpenBodies, sentWith } from './sent-document.ts';
 import { sightOf } from './sight.ts';
 import { isAtLeast, type Viewer } from './viewer.ts';
 
@@ -38,12 +38,12 @@ export type ViewerOf = (request: Request) => Viewer;
 /** `viewerOf`: of a request that is authenticated. */
 export function mountEndpoints(app: Express, sources: AdminSources, viewerOf: ViewerOf): void {
   const trail = new AuditTrail(sources);
-  const bodies = { open: 0 };
+  const bodies: OpenBodies = new Map();
   for (const endpoint of adminEndpoints(sources)) {
     const handler: RequestHandler = async (request, response) => {
       const viewer = asFarAs(viewerOf(request), endpoint.role);
       const sight = sightOf(viewer, sources);
-      const sent = sentWith(request, bodies);
+      const sent = sentWith(request, viewer, bodies);
       const asked = { viewer, sight, sent, params: request.params, query: request.query };
       const answered = await answerOf(endpoint, asked, trail);
       if (answered.tag !== undefined) {

@@ -16,6 +16,15 @@ import { askedOnce, toldProblem } from './withheld.ts';
 
 /** Reading a document takes up to a third of a second, in which nothing else is done. */
 const MAX_WRITES_A_MINUTE = 60;
+/** Of one tenant, that are checked or wait for it: each is held whole. */
+const MAX_WAITING = 8;
+
+/** A tenant, or the platform: each has its own. */
+interface Line {
+  readonly rate: RateWindow;
+  readonly turn: Lock;
+  waiting: number;
+}
 
 type AskedOne = Asked<{ readonly registration: string }, unknown>;
 
@@ -23,7 +32,7 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
   const { clock, log } = sources;
   // One after the other: each is held to what the one before has put in force.
   const turn = new Lock();
-  const rates = new Map<string, RateWindow>();
+  const lines = new Map<string, Line>();
 
   function documents(): RegistrationDocuments {
     if (sources.documents !== undefined) return sources.documents;
@@ -48,10 +57,14 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
     return sources.tenants?.()?.find((one) => one.name === owner);
   }
 
-  function spend({ sight, viewer }: AskedOne, name: string): void {
-    const line = viewer.tenants === null ? '' : (ownerOf(sight, name)?.name ?? '');
-    const rate = rates.get(line) ?? new RateWindow(MINUTE, MAX_WRITES_A_MINUTE);
-    rates.set(line, rate);
+  function lineOf({ sight, viewer }: AskedOne, name: string): Line {
+    const key = viewer.tenants === null ? '' : (ownerOf(sight, name)?.name ?? '');
+    const line = lines.get(key) ?? { rate: new RateWindow(MINUTE, MAX_WRITES_A_MINUTE), turn: new Lock(), waiting: 0 };
+    lines.set(key, line);
+    return line;
+  }
+
+  function spend({ rate }: Line): void {
     const now = clock.now();
     if (rate.fitsAt(now) > now) {
       throw new AdminProblem(
@@ -61,6 +74,26 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
       );
     }
     rate.spend(now);
+  }
+
+  async function inLine<T>(line: Line, work: () => Promise<T>): Promise<T> {
+    if (line.waiting >= MAX_WAITING) {
+      throw new AdminProblem(429, `${MAX_WAITING} registrations wait to be checked`, 'Send them one after the other.');
+    }
+    line.waiting += 1;
+    try {
+      return await line.turn.hold(work);
+    } finally {
+      line.waiting -= 1;
+    }
+  }
+
+  async function checked(kept: RegistrationDocuments, name: string, document: string): Promise<readonly Problem[]> {
+    const { notes, problems } = await kept.check(name, document);
+    if (problems.length === 0) return notes;
+    const error = `the registration ${name} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`;
+    const cure = 'Correct what `problems` names. What was there before is unchanged.';
+    throw new AdminProblem(422, error, cure, problems);
   }
 
   function expectedOf({ sent }: AskedOne, name: string): ExpectedVersion {
@@ -148,26 +181,31 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
     const name = asked.params.registration;
     refuseForeign(asked, name);
     const kept = documents();
-    spend(asked, name);
+    const line = lineOf(asked, name);
+    spend(line);
     const document = await asked.sent.document();
-    return await turn.hold(async () => {
-      const expected = expectedOf(asked, name);
-      const { notes, problems } = await kept.check(name, document);
-      if (problems.length > 0) {
-        const error = `the registration ${name} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`;
-        const cure = 'Correct what `problems` names. What was there before is unchanged.';
-        throw new AdminProblem(422, error, cure, problems);
-      }
-      const isNew = kept.entry(name) === undefined;
-      const tenant = ownerOf(asked.sight, name)?.grant?.tenant ?? null;
-      const row = { name, document, tenant, putBy: asked.viewer.name, putAtMs: clock.now() };
-      if ((await kept.put(row, expected)) === 'other') throw changed(name);
-      log.info('admin.registration.put', { registration: name, by: asked.viewer.name });
-      await kept.apply();
-      const answered = await detail(sightOf(asked.viewer, sources), name, notes);
-      if (answered === undefined) throw unknown(name);
-      return { ...answered, status: isNew ? 201 : 200, remark: isNew ? 'new' : 'changed' };
+    return await inLine(line, async () => {
+      expectedOf(asked, name);
+      // Its secrets can be long in coming, and no other tenant waits for them.
+      await checked(kept, name, document);
+      return await turn.hold(() => keep(asked, kept, document));
     });
+  }
+
+  async function keep(asked: AskedOne, kept: RegistrationDocuments, document: string) {
+    const name = asked.params.registration;
+    const expected = expectedOf(asked, name);
+    // Beside what was put in force since.
+    const notes = await checked(kept, name, document);
+    const isNew = kept.entry(name) === undefined;
+    const tenant = ownerOf(asked.sight, name)?.grant?.tenant ?? null;
+    const row = { name, document, tenant, putBy: asked.viewer.name, putAtMs: clock.now() };
+    if ((await kept.put(row, expected)) === 'other') throw changed(name);
+    log.info('admin.registration.put', { registration: name, by: asked.viewer.name });
+    await kept.apply();
+    const answered = await detail(sightOf(asked.viewer, sources), name, notes);
+    if (answered === undefined) throw unknown(name);
+    return { ...answered, status: isNew ? 201 : 200, remark: isNew ? 'new' : 'changed' };
   }
 
   async function remove(asked: AskedOne) {

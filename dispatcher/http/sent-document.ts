@@ -3,13 +3,20 @@ import type { Request } from 'express';
 import { REGISTRATION_BOUNDS } from '../config/load.ts';
 import { AdminProblem } from './admin-problem.ts';
 import type { Sent } from './endpoint.ts';
+import type { Viewer } from './viewer.ts';
 
 const TYPES = ['application/json', 'application/yaml', 'application/x-yaml', 'text/yaml', 'text/plain'];
 /** At the same time: each is held whole. */
-const MAX_OPEN = 8;
+const MAX_OPEN = 64;
+/** So that one who sends them slowly leaves room for others. */
+const MAX_OPEN_OF_ONE = 4;
 
-export function sentWith(request: Request, bodies: { open: number }): Sent {
-  return { expected: expectedBy(request), document: () => documentOf(request, bodies) };
+/** Bodies that are being received now, of tenants and of the platform. */
+export type OpenBodies = Map<string, number>;
+
+export function sentWith(request: Request, { tenants }: Pick<Viewer, 'tenants'>, bodies: OpenBodies): Sent {
+  const share = tenants?.toSorted()[0] ?? '';
+  return { expected: expectedBy(request), document: () => documentOf(request, share, bodies) };
 }
 
 function expectedBy(request: Request): Sent['expected'] {
@@ -24,7 +31,7 @@ function expectedBy(request: Request): Sent['expected'] {
   throw new AdminProblem(400, 'If-Match is not one ETag', 'Send back the ETag of the answer, with its quotes.');
 }
 
-async function documentOf(request: Request, bodies: { open: number }): Promise<string> {
+async function documentOf(request: Request, share: string, bodies: OpenBodies): Promise<string> {
   const type = request.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
   if (type === undefined || !TYPES.includes(type) || request.get('content-encoding') !== undefined) {
     throw new AdminProblem(
@@ -35,8 +42,12 @@ async function documentOf(request: Request, bodies: { open: number }): Promise<s
   }
   const { bytes: most } = REGISTRATION_BOUNDS;
   if (Number(request.get('content-length') ?? 0) > most) throw tooLarge(most);
-  if (bodies.open >= MAX_OPEN) throw new AdminProblem(503, 'too many documents are being received', 'Try again.');
-  bodies.open += 1;
+  const own = bodies.get(share) ?? 0;
+  const all = [...bodies.values()].reduce((sum, one) => sum + one, 0);
+  if (own >= MAX_OPEN_OF_ONE || all >= MAX_OPEN) {
+    throw new AdminProblem(503, 'too many documents are being received', 'Try again.');
+  }
+  bodies.set(share, own + 1);
   try {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -52,7 +63,9 @@ async function documentOf(request: Request, bodies: { open: number }): Promise<s
     if (error instanceof AdminProblem) throw error;
     throw new AdminProblem(400, 'the body is not whole, or not text in UTF-8', 'Send it again.');
   } finally {
-    bodies.open -= 1;
+    const left = (bodies.get(share) ?? 1) - 1;
+    if (left > 0) bodies.set(share, left);
+    else bodies.delete(share);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Registrations that the admin API is given: checked by the same code as files, kept in the ledger, and put in force. */
+import { request } from 'node:http';
 import { expect } from 'chai';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
 import { problemSchema, registrationDetailSchema } from '../../dispatcher/http/admin-shapes.ts';
@@ -34,8 +35,11 @@ describe('registrations by the admin API', () => {
   let documents: Documents;
   let files: Record<string, string>;
   let admin: string;
+  /** Secrets in stores, of the registration of that name. */
+  let stores: (name: string) => Promise<void>;
 
   beforeEach(async () => {
+    stores = async () => {};
     files = { 'dispatcher.yaml': PLATFORM };
     documents = new Documents();
     const sources = {
@@ -81,7 +85,10 @@ describe('registrations by the admin API', () => {
       documents: {
         entry: (name) => documents.entry(name),
         text: (name) => documents.text(name),
-        check: (name, text) => live.check({ name, file: fileOf(name), text }, current),
+        check: async (name, text) => {
+          await stores(name);
+          return await live.check({ name, file: fileOf(name), text }, current);
+        },
         put: (one, expected) => documents.put(one, expected),
         remove: (name, expected) => documents.remove(name, expected),
         apply,
@@ -254,6 +261,45 @@ describe('registrations by the admin API', () => {
     expect([...statuses]).to.include(429);
     const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
     expect((await put('emca', registrationOf('emca'), {}, emca)).status, 'another tenant').to.equal(201);
+  });
+
+  it('wait for no secret of another tenant that does not come', async () => {
+    const { promise: answer, resolve } = Promise.withResolvers<void>();
+    stores = (name) => (name.startsWith('acme') ? answer : Promise.resolve());
+    const waiting = Array.from({ length: 12 }, () => put('acme', registrationOf('acme')));
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    expect((await put('emca', registrationOf('emca'), {}, emca)).status).to.equal(201);
+    expect((await remove('emca', {}, emca)).status).to.equal(200);
+    resolve();
+    const statuses = (await Promise.all(waiting)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 429)).to.have.length(4);
+    expect(names()).to.deep.equal(['acme']);
+  });
+
+  it('are received while another tenant sends many, and none to its end', async () => {
+    const halves = Array.from({ length: 12 }, () => {
+      const half = request(`${fixture.url}/api/registrations/acme`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/yaml', 'content-length': 1000, authorization: `Bearer ${admin}` },
+      });
+      half.on('error', () => {});
+      half.write('organization: ');
+      return half;
+    });
+    // Those that are refused at once say that the others are being received.
+    const answers = halves.map((half) => new Promise((resolve) => half.on('response', resolve)));
+    let count = 0;
+    await new Promise<void>((resolve) => {
+      for (const answer of answers) {
+        void answer.then(() => {
+          count += 1;
+          if (count === 8) resolve();
+        });
+      }
+    });
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    expect((await put('emca', registrationOf('emca'), {}, emca)).status).to.equal(201);
+    for (const half of halves) half.destroy();
   });
 
   it('have a body read from those alone who may send it', async () => {
