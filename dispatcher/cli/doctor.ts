@@ -62,6 +62,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     const examinedDispatcher = await examineDispatcher({
       dispatcher: loaded.configuration.dispatcher,
       clock: systemClock,
+      environment: terminal.environment,
       proxy: terminal.proxy,
       asking: { random: systemRandom, call: addressCaller(systemClock) },
     });

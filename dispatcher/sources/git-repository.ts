@@ -107,6 +107,17 @@ export class GitRepository {
     return commit;
   }
 
+  /** The branch's last commit at its host, which is asked without fetching anything. Undefined: it has no such branch. */
+  async tip(): Promise<string | undefined> {
+    const { branch, url } = this.#options.config;
+    const place = this.#place('asked');
+    await this.#make(place);
+    const access = await this.#access();
+    const words = ['ls-remote', '--quiet', '--', url, `refs/heads/${branch}`];
+    const printed = await this.#git(place, words, access);
+    return /^[0-9a-f]{40,64}/.exec(printed.toString('utf8'))?.[0];
+  }
+
   /** Whether the later commit has the earlier one among the last before it. Undefined: it cannot be told. */
   async follows(earlier: string): Promise<boolean | undefined> {
     const place = this.#place('history');

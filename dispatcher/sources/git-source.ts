@@ -264,7 +264,8 @@ export class GitSource implements RegistrationSource {
 /** For one of it that cannot be in force. */
 class Refused extends Error {}
 
-function cureOf(error: unknown): string {
+/** What to do about a branch that cannot be read. */
+export function cureOf(error: unknown): string {
   if (error instanceof Refused) return 'Correct the branch, or `sources` in dispatcher.yaml.';
   if (error instanceof GitError && error.kind === 'absent')
     return 'Install git 2.31 or later where the dispatcher runs. Its image has git if it was built on a base that has: see docs/configuration.md, "Registrations in git".';

@@ -19,6 +19,7 @@ import { checkPublicListener } from './listener.ts';
 import { checkOidc } from './oidc.ts';
 import { checkRepositories } from './repositories.ts';
 import { checkRunners } from './runners.ts';
+import { checkSources } from './sources.ts';
 
 export interface Examination {
   readonly dispatcher: Pick<DispatcherConfig, 'webhooks'>;
@@ -106,13 +107,19 @@ async function checkWith(
 
 /** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
 export async function examineDispatcher({
-  dispatcher: { id, ledgerPath, publicListen, ...admin },
+  dispatcher: { id, ledgerPath, publicListen, sources, ...admin },
   clock,
+  environment,
   proxy,
   asking,
 }: {
-  readonly dispatcher: Pick<DispatcherConfig, 'adminListen' | 'id' | 'ledgerPath' | 'oidc' | 'publicListen'>;
+  readonly dispatcher: Pick<
+    DispatcherConfig,
+    'adminListen' | 'id' | 'ledgerPath' | 'oidc' | 'publicListen' | 'sources'
+  >;
   readonly clock: Clock;
+  /** Git's path and proxies are in it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly proxy?: ProxySettings | undefined;
   readonly asking: Omit<AddressAsking, 'hasProxy'>;
 }): Promise<readonly DoctorFinding[]> {
@@ -122,6 +129,7 @@ export async function examineDispatcher({
     ...(await checkPublicListener(publicListen, clock.now())),
     ...(await checkAddress({ id, url: publicListen.url }, { ...asking, hasProxy: proxy?.shown !== undefined })),
     ...(await checkOidc(admin, clock)),
+    ...(await checkSources(sources === undefined ? {} : { sources }, { clock, environment })),
   ];
 }
 
