@@ -127,9 +127,11 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
     const backends = askedOnce(() => sources.backends());
     const live = await sources.ledger.liveCounts();
     const commit = sources.repositories?.().find((one) => one.name === origin?.source)?.commit?.sha;
+    const tenant = ownerOf(sight, name)?.grant?.tenant ?? null;
+    const isTheirs = sight.tenants === null || entry?.tenant === tenant;
     const body: RegistrationDetail = {
       name,
-      tenant: ownerOf(sight, name)?.grant?.tenant ?? null,
+      tenant,
       state,
       source: isThere ? (origin?.source ?? 'folder') : 'api',
       file: origin?.file ?? aside?.file ?? kept?.file ?? `${name}.yaml`,
@@ -138,9 +140,10 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
         entry === undefined
           ? null
           : {
-              text: text ?? '',
+              // What one tenant wrote is not for the next to read that has the name.
+              text: isTheirs ? (text ?? '') : '',
               etag: `"${entry.hash}"`,
-              putBy: entry.putBy,
+              putBy: isTheirs ? entry.putBy : '',
               putAt: new Date(entry.putAtMs).toISOString(),
             },
       problems: [
