@@ -77,7 +77,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           keptValues = await KeptValues.beside(config);
           return keptValues;
         },
-        lastGood: (config, name) => early.of(config, name),
+        lastGood: (config, name, tenant) => early.of(config, name, tenant),
       });
       if (loaded === undefined) {
         live?.places.stop();
@@ -200,9 +200,9 @@ class KeptVersions {
     this.#clock = clock;
   }
 
-  async of(dispatcher: DispatcherConfig, name: string): Promise<string | undefined> {
+  async of(dispatcher: DispatcherConfig, name: string, tenant?: string): Promise<string | undefined> {
     this.#opening ??= this.#open(dispatcher);
-    return await (await this.#opening)?.of(name);
+    return await (await this.#opening)?.of(name, tenant);
   }
 
   /** Undefined: there is none yet. */

@@ -75,9 +75,9 @@ export interface ConfigurationSources {
   readonly memory?: ReadingMemory;
   /**
    * The text of a registration's last version without problems, which is in force as long as its file has some. Asked for
-   * when a file has. Default: such a registration is set aside.
+   * when a file has, for the tenant whose it is now. Default: such a registration is set aside.
    */
-  readonly lastGood?: (dispatcher: DispatcherConfig, name: string) => Promise<string | undefined>;
+  readonly lastGood?: (dispatcher: DispatcherConfig, name: string, tenant?: string) => Promise<string | undefined>;
   /** Where registrations are kept beside the folder, as dispatcher.yaml says. Default: nowhere. */
   readonly elsewhere?: (dispatcher: DispatcherConfig) => Promise<readonly RegistrationSource[]>;
   /** What is in the clouds' own stores. Default: it is not read, which is a note. */
@@ -111,7 +111,7 @@ export interface Inspection {
   readonly conflicts: readonly Conflict[];
   readonly kept: readonly KeptRegistration[];
   /** Texts of registrations that were read, have no problem and are in force: their last good versions. */
-  readonly good: readonly { readonly name: string; readonly text: string }[];
+  readonly good: readonly { readonly name: string; readonly text: string; readonly tenant?: string | undefined }[];
   /** Problems of dispatcher.yaml and of the registrations folder: nothing can be served with them. */
   readonly platformProblems: readonly Problem[];
   /** The folder of registrations could be listed, and holds no more than it may. */
@@ -313,7 +313,7 @@ export async function inspectConfiguration(
     good: read.flatMap(({ name, text, instead, problems, besides, registration }) =>
       text === undefined || registration === undefined || instead.length + problems.length + besides.length > 0
         ? []
-        : [{ name, text }],
+        : [{ name, text, tenant: registration.grant?.tenant }],
     ),
     platformProblems,
     isListed: areListed && areBounded,
@@ -919,7 +919,8 @@ async function lastGoodOf(found: RegistrationFound, parts: Parts): Promise<Regis
   const common = { name, file, problems: [], notes: [], besides: [], instead: problems };
   if (inForce !== undefined) return { ...common, ...inForce, reading: undefined };
   const { config } = parts.platform;
-  const text = config === undefined ? undefined : await lastGood?.(config, name);
+  const text =
+    config === undefined ? undefined : await lastGood?.(config, name, onlyGrant(name, parts.tenants)?.tenant);
   if (text === undefined || text === found.text) return undefined;
   const again = await readContained({ name, file }, parts, text);
   return again.registration === undefined || again.problems.length > 0

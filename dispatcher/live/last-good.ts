@@ -9,6 +9,8 @@ import type { DispatcherConfig } from '../model/registration.ts';
 export interface GoodVersion {
   readonly name: string;
   readonly text: string;
+  /** Whose it was. Undefined: the platform's own. */
+  readonly tenant?: string | undefined;
 }
 
 const VERSION = 'serverless-hosted-runner registrations 1';
@@ -31,11 +33,11 @@ export class LastGoodVersions {
     this.#key = Buffer.from(hkdfSync('sha256', adminToken.reveal(), '', VERSION, KEY_BYTES));
   }
 
-  /** Undefined also where it was kept with another admin token, or cannot be read. */
-  async of(name: string): Promise<string | undefined> {
+  /** Undefined also where it was kept with another admin token or for another tenant, or cannot be read. */
+  async of(name: string, tenant?: string): Promise<string | undefined> {
     try {
       const found = await this.#ledger.registrationVersion(name);
-      return found === undefined ? undefined : this.#open(found.sealed, name);
+      return found === undefined ? undefined : this.#open(found.sealed, boundTo({ name, tenant }));
     } catch {
       return undefined;
     }
@@ -46,15 +48,19 @@ export class LastGoodVersions {
     const known = await this.#known();
     const fresh: (GoodVersion & { readonly hash: string })[] = [];
     let room = MAX_CHARACTERS;
-    for (const { name, text } of versions) {
+    for (const { name, tenant, text } of versions) {
       room -= text.length;
-      const hash = createHmac('sha256', this.#key).update(`${name} ${text}`).digest('base64url');
-      if (room >= 0 && known.get(name) !== hash) fresh.push({ name, text, hash });
+      const bound = boundTo({ name, tenant });
+      const hash = createHmac('sha256', this.#key).update(`${bound} ${text}`).digest('base64url');
+      if (room >= 0 && known.get(name) !== hash) fresh.push({ name, tenant, text, hash });
     }
     for (let from = 0; from < fresh.length; from += AT_ONCE) {
       const some = fresh.slice(from, from + AT_ONCE);
       await this.#ledger.putRegistrationVersions(
-        some.map(({ hash, name, text }) => ({ name, hash, sealed: this.#seal(text, name) })),
+        some.map(({ hash, name, tenant, text }) => ({
+          ...{ name, hash },
+          sealed: this.#seal(text, boundTo({ name, tenant })),
+        })),
       );
       for (const { hash, name } of some) known.set(name, hash);
     }
@@ -80,19 +86,24 @@ export class LastGoodVersions {
     return this.#hashes;
   }
 
-  #seal(text: string, name: string): string {
+  #seal(text: string, bound: string): string {
     const iv = randomBytes(IV_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#key, iv).setAAD(Buffer.from(name));
+    const cipher = createCipheriv(CIPHER, this.#key, iv).setAAD(Buffer.from(bound));
     const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
     return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64');
   }
 
-  #open(sealed: string, name: string): string {
+  #open(sealed: string, bound: string): string {
     const bytes = Buffer.from(sealed, 'base64');
     const [tagAt, textAt] = [IV_BYTES, IV_BYTES + TAG_BYTES];
     const decipher = createDecipheriv(CIPHER, this.#key, bytes.subarray(0, tagAt), { authTagLength: TAG_BYTES })
-      .setAAD(Buffer.from(name))
+      .setAAD(Buffer.from(bound))
       .setAuthTag(bytes.subarray(tagAt, textAt));
     return Buffer.concat([decipher.update(bytes.subarray(textAt)), decipher.final()]).toString('utf8');
   }
+}
+
+/** It opens for that alone: a name that comes to another tenant does not bring what the one before wrote. */
+function boundTo({ name, tenant }: Pick<GoodVersion, 'name' | 'tenant'>): string {
+  return tenant === undefined ? name : `${name} of ${tenant}`;
 }

@@ -57,7 +57,7 @@ export class LiveFiles {
     const loaded = await reloadConfiguration({
       ...this.#sources,
       memory: this.memory,
-      ...(versions === undefined ? {} : { lastGood: (_dispatcher, name) => versions.of(name) }),
+      ...(versions === undefined ? {} : { lastGood: (_dispatcher, name, tenant) => versions.of(name, tenant) }),
       knownValues: async (dispatcher) => {
         if (areAllRead) kept = await this.#keptValues(dispatcher);
         return kept;

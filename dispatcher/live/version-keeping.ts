@@ -25,7 +25,7 @@ export interface ReadVersions {
 export class VersionKeeping {
   readonly #options: VersionKeepingOptions;
   /** Not in the ledger yet, by name: the latest of each. */
-  readonly #waiting = new Map<string, string>();
+  readonly #waiting = new Map<string, GoodVersion>();
   /** That there are; those of others are deleted. */
   #names: ReadonlySet<string> | undefined;
   #failures = 0;
@@ -42,7 +42,7 @@ export class VersionKeeping {
     { good, isComplete }: ReadVersions,
     { quarantined, registrations }: Pick<Configuration, 'quarantined' | 'registrations'>,
   ): Promise<void> {
-    for (const { name, text } of good) this.#waiting.set(name, text);
+    for (const one of good) this.#waiting.set(one.name, one);
     const names = new Set([...registrations, ...quarantined].map(({ name }) => name));
     if (isComplete) {
       this.#names = names;
@@ -68,7 +68,7 @@ export class VersionKeeping {
   async #write(): Promise<void> {
     if (this.#stopped) return;
     const { clock, log, versions } = this.#options;
-    const written = [...this.#waiting].map(([name, text]) => ({ name, text }));
+    const written = [...this.#waiting.values()];
     const names = this.#names;
     try {
       await versions.keep(written);
@@ -83,7 +83,7 @@ export class VersionKeeping {
     if (this.#failures > 0) log.info('versions-kept', { attempts: this.#failures + 1 });
     this.#failures = 0;
     // What came meanwhile stays.
-    for (const { name, text } of written) if (this.#waiting.get(name) === text) this.#waiting.delete(name);
+    for (const one of written) if (this.#waiting.get(one.name) === one) this.#waiting.delete(one.name);
     if (this.#names === names) this.#names = undefined;
   }
 }

@@ -337,7 +337,9 @@ describe('registrations by the admin API', () => {
     expect(detail.problems[0]?.message).to.include('when its name was of another tenant');
     expect(detail.document?.text).to.equal(registrationOf('acme'));
     const theirs = await get('acme-b', emca);
-    expect(await theirs.clone().text()).to.not.include('TENANT_ACME').and.not.include(detail.document?.putBy);
+    expect(await theirs.clone().text())
+      .to.not.include('TENANT_ACME')
+      .and.not.include(detail.document?.putBy);
     expect((await detailOf(theirs)).state).to.equal('refused');
     expect((await put('acme-b', registrationOf('emca'), {}, emca)).status).to.equal(200);
     expect((await detailOf(await get('acme-b', emca))).document?.text).to.equal(registrationOf('emca'));

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import { inspectConfiguration, loadConfiguration } from '../../dispatcher/config/load.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { LastGoodVersions } from '../../dispatcher/live/last-good.ts';
@@ -31,6 +31,31 @@ describe('the last versions of registrations without problems', () => {
     expect(Buffer.from(row?.sealed ?? '', 'base64').toString()).to.not.include('organization');
     if (row !== undefined) await ledger.putRegistrationVersions([{ ...row, name: 'emca' }]);
     expect(await new LastGoodVersions(ledger, TOKEN).of('emca')).to.equal(undefined);
+  });
+
+  it('do not go over to another tenant with their name', async () => {
+    const owned = (tenant: string) => `${dispatcherYaml}tenants:
+  ${tenant}: { registrations: [shared], hosts: [github.com], owners: [acme], labels: ["*"], runnerGroups: [Default], backendKinds: [docker], credentials: [app] }
+credentials: { app: { token: "\${env:GITHUB_TOKEN}" } }
+`;
+    const good = registrationYaml.replace('token: ${env:GITHUB_TOKEN}', 'use: app');
+    const files = (tenant: string, text: string) => ({
+      'dispatcher.yaml': owned(tenant),
+      'registrations/shared.yaml': text,
+    });
+    const before = await loadConfiguration(sourcesOf(files('acme', good)));
+    if (!before.ok) throw new Error(JSON.stringify(before.problems));
+    await new LastGoodVersions(ledger, TOKEN).keep(before.good);
+    const inForce = async (tenant: string) => {
+      const versions = new LastGoodVersions(ledger, TOKEN);
+      const loaded = await inspectConfiguration(
+        sourcesOf(files(tenant, 'nonsense: 1'), { lastGood: (_dispatcher, name, owner) => versions.of(name, owner) }),
+        'required',
+      );
+      return loaded.kept.map(({ name }) => name);
+    };
+    expect(await inForce('acme')).to.deep.equal(['shared']);
+    expect(await inForce('emca')).to.deep.equal([]);
   });
 
   it('are written where they are others than before, and deleted with their registration', async () => {
