@@ -26,7 +26,7 @@ import { errorCode, type Files, fileProblem, type Within } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
 import { extendedYaml, memberYaml } from './layers.ts';
-import { findOverlaps, findTravellers } from './overlaps.ts';
+import { findOverlaps, findTravellers, type Overlap } from './overlaps.ts';
 import type { Reach } from './reach.ts';
 import { Reading } from './reading.ts';
 import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
@@ -283,7 +283,8 @@ export async function inspectConfiguration(
   sources.memory?.watchNoOthers();
   const places = new Places(asWritten, all, parts);
   await tellOverlaps(asWritten, platform, places);
-  const read = await withoutOverlaps(asWritten, parts);
+  const fallenBack = await withoutOverlaps(asWritten, parts);
+  const read = fallenBack === asWritten ? asWritten : await inForceAgain(asWritten, fallenBack, platform);
   if (read !== asWritten) await tellOverlaps(read, platform, places);
   const conflicts = await conflictsAmong(read, places);
   for (const one of read) {
@@ -403,6 +404,44 @@ async function withoutOverlaps(
   return isOther ? replaced : found;
 }
 
+/** For each reading: each looks at all registrations once more. */
+const MAX_TRIED_AGAIN = 16;
+
+/**
+ * What a file collided with may itself have fallen back: beside what is then in force, the file as it is may be right. In the
+ * order of their names, each only where it makes nothing worse; tenants take turns, so that one with many leaves room.
+ */
+async function inForceAgain(
+  asWritten: readonly RegistrationFound[],
+  fallenBack: readonly RegistrationFound[],
+  platform: Platform,
+): Promise<readonly RegistrationFound[]> {
+  const turns = new Map<string | undefined, number>();
+  const candidates = asWritten
+    .flatMap((one, index) => {
+      if (one.registration === undefined || fallenBack[index]?.registration === one.registration) return [];
+      const tenant = one.registration.grant?.tenant;
+      const turn = turns.get(tenant) ?? 0;
+      turns.set(tenant, turn + 1);
+      return [{ one, index, turn }];
+    })
+    .sort((a, b) => a.turn - b.turn || a.index - b.index)
+    .slice(0, MAX_TRIED_AGAIN);
+  // Where all of them collide with what is in force, as a single one does, there is nothing to gain.
+  if (candidates.length < 2) return fallenBack;
+  let inForce = fallenBack;
+  const before = new Set(overlapsAmong(fallenBack, platform).map(({ registration }) => registration.name));
+  for (const { one, index } of candidates) {
+    const tried = inForce.with(index, { ...one, besides: [] });
+    const isWorse = overlapsAmong(tried, platform).some(
+      ({ registration }) => registration === one.registration || !before.has(registration.name),
+    );
+    if (!isWorse) inForce = tried;
+    await eventLoopTurn();
+  }
+  return inForce;
+}
+
 /** Where something is written. A file that was not read anew is read for it: few files have such findings. */
 class Places {
   readonly #found: ReadonlyMap<string, RegistrationFound>;
@@ -426,16 +465,20 @@ class Places {
   }
 }
 
-async function tellOverlaps(found: readonly RegistrationFound[], platform: Platform, places: Places): Promise<void> {
-  const byRegistration = new Map(found.map((one) => [one.registration, one]));
+function overlapsAmong(found: readonly RegistrationFound[], platform: Platform): readonly Overlap[] {
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
   // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
-  const overlaps = [
+  return [
     ...findOverlaps(new Territory(platform.tenants, claims), all),
     ...findTravellers(all),
     ...findOverReserved(all, platform.tenants, platform.config?.maxRunners),
   ];
+}
+
+async function tellOverlaps(found: readonly RegistrationFound[], platform: Platform, places: Places): Promise<void> {
+  const byRegistration = new Map(found.map((one) => [one.registration, one]));
+  const overlaps = overlapsAmong(found, platform);
   for (const { registration, path, message, cure } of overlaps) {
     const one = byRegistration.get(registration);
     if (one === undefined) continue;

@@ -1,0 +1,78 @@
+import { expect } from 'chai';
+import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import { dispatcherYaml, registrationYaml } from '../config/files.ts';
+import { EditedSource, editedFiles } from './live-fixture.ts';
+
+/** The tenant may have 30 runners in all of its registrations. */
+const platform = `${dispatcherYaml}
+tenants:
+  acme:
+    { hosts: [github.com], labels: ["*"], owners: [acme], backendKinds: [docker], runnerGroups: [Default],
+      registrations: [a, b, c], limits: { maxRunners: 30 } }
+`;
+const own = (label: string, maxRunners: number): string =>
+  `${registrationYaml.replace('env:GITHUB_TOKEN', 'env:TENANT_ACME_TOKEN')}labels: [${label}]\nmaxRunners: ${maxRunners}\n`;
+
+for (const place of ['a folder', 'git']) {
+  describe(`a registration in ${place} that collided with another`, () => {
+    async function start() {
+      const git = new EditedSource('tenants');
+      const first = { 'a.yaml': own('a', 10), 'b.yaml': own('b', 10), 'c.yaml': own('c', 10) };
+      const files = editedFiles({ 'dispatcher.yaml': platform, 'registrations/README': '' }, [git]);
+      const write = (texts: Readonly<Record<string, string | undefined>>): void => {
+        if (place === 'git') {
+          git.write(texts);
+          // As git lists them.
+          git.files = git.files.toSorted((one, other) => (one.entry < other.entry ? -1 : 1));
+        } else for (const [name, text] of Object.entries(texts)) files.write(`registrations/${name}`, text);
+      };
+      write(first);
+      const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      expect(loaded.problems).to.deep.equal([]);
+      return async (texts: Readonly<Record<string, string | undefined>>) => {
+        write(texts);
+        await files.live.stamps.look();
+        await files.live.stamps.look();
+        const read = await files.live.read('changed');
+        if (!read.ok) throw new Error(JSON.stringify(read.problems));
+        const { kept = [], quarantined, registrations } = read.configuration;
+        return {
+          inForce: registrations.map(({ name, labels, maxRunners }) => `${name} ${labels[0]} ${maxRunners}`),
+          kept: kept.map(({ name }) => name),
+          aside: quarantined.map(({ name }) => name),
+        };
+      };
+    }
+
+    for (const [what, text] of [
+      ['is deleted', undefined],
+      ['takes less', own('a', 5)],
+    ] as const) {
+      it(`is in force as it is with the change by which the other ${what}`, async () => {
+        const edit = await start();
+        const before = await edit({ 'c.yaml': own('new', 15) });
+        expect(before).to.deep.equal({ inForce: ['a a 10', 'b b 10', 'c c 10'], kept: ['c'], aside: [] });
+        const after = await edit({ 'a.yaml': text });
+        expect(after.inForce).to.include('c new 15');
+        expect(after.kept).to.deep.equal([]);
+      });
+    }
+
+    it('is in force as it is where the other falls back to its last version in the same reading', async () => {
+      const edit = await start();
+      const both = await edit({ 'b.yaml': own('more', 25), 'c.yaml': own('new', 10) });
+      expect(both).to.deep.equal({ inForce: ['a a 10', 'b b 10', 'c new 10'], kept: ['b'], aside: [] });
+      const later = await edit({ 'a.yaml': own('other', 10) });
+      expect(later).to.deep.equal({ inForce: ['a other 10', 'b b 10', 'c new 10'], kept: ['b'], aside: [] });
+      const settled = await edit({ 'b.yaml': own('more', 10) });
+      expect(settled).to.deep.equal({ inForce: ['a other 10', 'b more 10', 'c new 10'], kept: [], aside: [] });
+    });
+
+    it('stays at its last version where it collides with what is in force', async () => {
+      const edit = await start();
+      const both = await edit({ 'b.yaml': own('more', 25), 'c.yaml': own('new', 11) });
+      expect(both).to.deep.equal({ inForce: ['a a 10', 'b b 10', 'c c 10'], kept: ['b', 'c'], aside: [] });
+    });
+  });
+}
