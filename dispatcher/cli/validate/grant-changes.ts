@@ -70,6 +70,8 @@ const FIELDS: { readonly [K in GrantField]: (grant: Grant) => Value } = {
   repositories: ({ repositories }) => globs(repositories),
   labels: ({ labels }) => globs(labels),
   priority: ({ maxPriority }) => most(maxPriority),
+  reservedRunners: ({ reservedRunners = 0 }) => most(reservedRunners),
+  weight: ({ weight = 1 }) => most(weight),
   runnerGroups: ({ runnerGroups }) => names(runnerGroups),
   credentials: ({ credentials }) => names(credentials),
   backends: ({ backends }) => names(backends),
