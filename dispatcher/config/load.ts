@@ -1035,11 +1035,28 @@ async function readOne(entry: RegistrationEntry, parts: Parts, earlier?: string)
   if (text !== undefined && reading.problemCount === 0 && own === yaml) known?.keep(text, own.value);
   const { problems, notes } = reading;
   // Of several, or with bases: a text that says it alone, so that the last good version needs no other file.
-  const whole = text !== undefined && own === yaml ? text : JSON.stringify(yaml.value);
+  const alone = text !== undefined && own === yaml ? text : problems.length > 0 ? undefined : textOf(yaml.value);
   return {
-    ...{ name, file, text: whole, registration, claims, reading, problems, notes, besides: [], instead: [] },
+    ...{ name, file, registration, claims, reading, problems, notes, besides: [], instead: [] },
+    ...(alone === undefined ? {} : { text: alone }),
     ...{ bases: [...bases], entry: withoutText(entry) },
   };
+}
+
+/** Undefined: it is too long to be kept. A hundred aliases in a file can stand for a hundred times its size. */
+function textOf(value: unknown): string | undefined {
+  return sizeWithin(value, 2 * REGISTRATION_BOUNDS.bytes) >= 0 ? JSON.stringify(value) : undefined;
+}
+
+/** What is left of so many characters; less than 0: it has more. */
+function sizeWithin(value: unknown, most: number): number {
+  let left = most - (typeof value === 'string' ? value.length : 1);
+  if (typeof value !== 'object' || value === null) return left;
+  for (const [key, item] of Object.entries(value)) {
+    if (left < 0) break;
+    left = sizeWithin(item, left - key.length);
+  }
+  return left;
 }
 
 function withoutText({ text: _text, ...entry }: RegistrationEntry): RegistrationEntry {
@@ -1061,7 +1078,8 @@ async function asWrittenIn(entry: RegistrationEntry, { files, tenants }: Parts, 
     if ('failed' in whole && whole.failed !== undefined) return { failed: whole.failed };
     if (!('value' in whole)) return { failed: { message: 'it is not a file of several', cure: 'Look again.' } };
     const yaml = memberYaml(whole, name);
-    return { yaml, bytes: JSON.stringify(yaml.value ?? null).length, text: undefined };
+    const most = REGISTRATION_BOUNDS.bytes;
+    return { yaml, bytes: most - Math.max(-1, sizeWithin(yaml.value, most)), text: undefined };
   }
   const read = earlier ?? entry.text;
   const found = read === undefined ? await files.text(file, tenants?.(name) ?? []) : { text: read };

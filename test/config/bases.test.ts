@@ -1,3 +1,4 @@
+import { mock } from 'node:test';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import type { ReadBounds } from '../../dispatcher/config/files.ts';
@@ -120,6 +121,24 @@ describe('a registration that extends a base', () => {
     const files = { 'registrations/common.base.yaml': base, 'registrations/acme.yaml': own };
     expect((await problemsOf(files)).join()).to.include('unknown key `__proto__`');
     expect({}).to.not.have.property('maxRunners');
+  });
+
+  it('is never written out where its aliases stand for a hundred times its size', async () => {
+    const aliases = `a: &a "${'x'.repeat(240_000)}"\nb: [${Array(99).fill('*a').join(', ')}]\n`;
+    const several = `a: &a "${'x'.repeat(240_000)}"\nregistrations: { emca: { b: [${Array(99).fill('*a').join(', ')}] } }\n`;
+    const written = mock.method(JSON, 'stringify');
+    try {
+      const problems = await problemsOf({
+        'registrations/common.base.yaml': base,
+        'registrations/acme.yaml': `extends: common\norganization: acme\n${aliases}`,
+        'registrations/more.yaml': several,
+      });
+      expect(problems.join('\n')).to.include('unknown key `b`').and.include('stands beside `registrations`');
+    } finally {
+      written.mock.restore();
+    }
+    const lengths = written.mock.calls.map(({ result }) => result?.length ?? 0);
+    expect(Math.max(...lengths)).to.be.below(1_000_000);
   });
 
   describe('of dispatcher.yaml', () => {
