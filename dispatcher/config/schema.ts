@@ -811,9 +811,10 @@ export function jsonSchemaOf(file: 'registration' | 'dispatcher'): unknown {
     title: 'A registration of serverless-hosted-runner',
     $schema,
     definitions: { registration: one },
-    if: { required: ['registrations'] },
-    // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
-    then: several,
-    else: { $ref: '#/definitions/registration' },
+    // Each says only what holds otherwise: an object with `then` would be taken for a promise.
+    allOf: [
+      { if: { required: ['registrations'] }, else: { $ref: '#/definitions/registration' } },
+      { if: { not: { required: ['registrations'] } }, else: several },
+    ],
   };
 }

@@ -5,7 +5,7 @@ import { AliEciProvider } from './provider.ts';
 
 export { createImageCache, type ImageCache } from './image-cache.ts';
 
-import { secretsManager } from './secrets-manager.ts';
+import { secretsManager } from './kms-secrets.ts';
 
 const module: ProviderModule<AliEciOptions> = {
   kind: 'ali-eci',

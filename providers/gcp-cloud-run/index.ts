@@ -1,4 +1,4 @@
-import { secretManager } from '../google/secret-manager.ts';
+import { secretManager } from '../google/stored-secrets.ts';
 import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
 import { type CloudRunOptions, cloudRunOptions, platformOptions } from './options.ts';
