@@ -36,13 +36,22 @@ const LIMITS: RepositoryLimits = {
 
 export interface TreeEntry {
   readonly path: string;
-  readonly kind: 'file' | 'link' | 'submodule' | 'other';
+  readonly kind: 'file' | 'folder' | 'link' | 'submodule' | 'other';
   readonly blob: string;
   /** Infinite: so large that it was not fetched. */
   readonly bytes: number;
 }
 
+export interface Listing {
+  readonly entries: readonly TreeEntry[];
+  readonly unlisted: readonly string[];
+}
+
 const REF = 'refs/shr/head';
+/** Each takes a process of its own. */
+const MAX_LISTED = 2_000;
+/** Of a line of `ls-tree`, beside the path. */
+const ENTRY_BYTES = 64;
 /** Whoever may push into one folder must not keep the others from being read: what is much too large stays where it is. */
 const LARGEST_BLOB = '1m';
 const CONFIG = 'config';
@@ -133,15 +142,43 @@ export class GitRepository {
     }
   }
 
-  /** All below these folders. */
-  async list(commit: string, folders: readonly string[]): Promise<readonly TreeEntry[]> {
-    const printed = await this.#git(
-      this.#place('repository'),
-      ['ls-tree', '-r', '-z', '-l', '--full-tree', commit, '--', ...folders],
-      {
-        maxBytes: this.#limits.maxListBytes,
-      },
-    );
+  /** All below these folders. `unlisted`: those directly below them that hold too much to be listed. */
+  async list(commit: string, folders: readonly string[]): Promise<Listing> {
+    try {
+      return { entries: await this.#listOf(commit, folders), unlisted: [] };
+    } catch (error) {
+      if (!(error instanceof GitError) || error.kind !== 'too-large') throw error;
+    }
+    // One by one: whoever may write into one must not keep the others from being read.
+    const below = await this.#listOf(commit, folders, this.#limits.maxListBytes, []);
+    const entries = below.filter(({ kind }) => kind !== 'folder');
+    const unlisted: string[] = [];
+    let room = this.#limits.maxListBytes;
+    for (const [index, { path: folder }] of below.filter(({ kind }) => kind === 'folder').entries()) {
+      if (index >= MAX_LISTED) {
+        unlisted.push(folder);
+        continue;
+      }
+      try {
+        const some = await this.#listOf(commit, [`${folder}/`], Math.min(room, this.#limits.maxListBytes / 8));
+        entries.push(...some);
+        room -= some.reduce((sum, { path }) => sum + path.length + ENTRY_BYTES, 0);
+      } catch (error) {
+        if (!(error instanceof GitError) || error.kind !== 'too-large') throw error;
+        unlisted.push(folder);
+      }
+    }
+    return { entries, unlisted };
+  }
+
+  async #listOf(
+    commit: string,
+    folders: readonly string[],
+    maxBytes = this.#limits.maxListBytes,
+    how: readonly string[] = ['-r'],
+  ): Promise<readonly TreeEntry[]> {
+    const words = ['ls-tree', ...how, '-z', '-l', '--full-tree', commit, '--', ...folders];
+    const printed = await this.#git(this.#place('repository'), words, { maxBytes });
     return printed.toString('utf8').split('\0').flatMap(entryOf);
   }
 
@@ -304,6 +341,8 @@ function kindOf(mode: string): TreeEntry['kind'] {
     case '100644':
     case '100755':
       return 'file';
+    case '040000':
+      return 'folder';
     case '120000':
       return 'link';
     case '160000':

@@ -165,7 +165,7 @@ export class GitSource implements RegistrationSource {
   /** All of it, but for folders that are too large: those stay as they were. Or nothing. */
   async #take(commit: Commit): Promise<void> {
     const { config, limits = LIMITS, repository } = this.#options;
-    const tree = await repository.list(
+    const { entries: tree, unlisted } = await repository.list(
       commit.sha,
       config.folders.map(({ path }) => `${path.replace(/\/\*$/, '')}/`),
     );
@@ -179,7 +179,10 @@ export class GitSource implements RegistrationSource {
         `commit ${commit.sha.slice(0, 12)} has no folder ${config.folders.map(({ path }) => path).join(', ')}`,
       );
     }
-    const { fitting, tooLarge } = withinLimits(found, limits);
+    const within = withinLimits(found, limits);
+    const { fitting } = within;
+    const more = { files: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
+    const tooLarge = [...within.tooLarge, ...unlisted.map((folder) => ({ folder, ...more }))];
     if (fitting.length === 0 && tooLarge.length > 0) {
       const { bytes, files } = sizeOf(found);
       throw new Refused(
@@ -216,7 +219,7 @@ export class GitSource implements RegistrationSource {
     const more = others.length === 0 ? '' : `, and so with ${others.length} more`;
     return {
       ...{ file: `git:${this.name}`, line: 0, column: 0, path: '' },
-      message: `the folder ${first.folder} has ${first.files} files of ${first.bytes} bytes, and ${maxFiles} of ${maxBytes} are the limit of all: what it said before is in force${more}`,
+      message: `the folder ${first.folder} has ${Number.isFinite(first.files) ? `${first.files} files of ${first.bytes} bytes` : 'too many files to be listed'}, and ${maxFiles} of ${maxBytes} are the limit of all: what it said before is in force${more}`,
       cure: 'Remove files there.',
     };
   }

@@ -291,6 +291,30 @@ describe('registrations in a git repository', function () {
       });
     }
 
+    it('are read of all others when one has more than can be listed', async () => {
+      await remote.write({ 'teams/hostile/hostile.yaml': 'before', 'teams/victim/victim.yaml': 'one' });
+      await remote.commit('first');
+      const source = sourceOf({ config: { folders }, limits: { maxListBytes: 8 * 1024 } });
+      await source.wake();
+      await remote.write({ ...many(200), 'teams/hostile/hostile.yaml': 'after', 'teams/victim/victim.yaml': 'two' });
+      await remote.commit('second');
+      await source.wake();
+      expect(await textsOf(source)).to.deep.equal({
+        'teams/hostile/hostile.yaml': 'before',
+        'teams/victim/victim.yaml': 'two',
+      });
+      expect(source.state.problem?.message).to.include('the folder teams/hostile has too many files to be listed');
+      // Those directly in a folder are there, too.
+      await remote.write({ 'teams/one.yaml': 'one' });
+      await remote.commit('third');
+      const direct = sourceOf({
+        config: { folders: [{ path: 'teams', trusted: false }] },
+        limits: { maxListBytes: 8 * 1024 },
+      });
+      await direct.wake();
+      expect(await textsOf(direct)).to.deep.equal({ 'teams/one.yaml': 'one' });
+    });
+
     it('are read of all others when one has a file that is too large to fetch', async () => {
       await remote.write({ 'teams/hostile/hostile.yaml': 'one', 'teams/victim/victim.yaml': 'one' });
       await remote.commit('first');
@@ -376,7 +400,7 @@ describe('registrations in a git repository', function () {
         },
         last: async () => undefined,
         follows: async () => undefined,
-        list: async () => [],
+        list: async () => ({ entries: [], unlisted: [] }),
         blobs: async () => new Map(),
       },
     });
