@@ -11,6 +11,7 @@ import { OwnAddress } from './callbacks/own-address.ts';
 import { RunReads } from './callbacks/run-reads.ts';
 import type { Files } from './config/files.ts';
 import type { CheckedDocument } from './config/load.ts';
+import type { KeptValue } from './config/secret-values.ts';
 import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
@@ -56,6 +57,7 @@ import {
   type Registration,
 } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
+import { secretNotes } from './observability/problems.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
 import type { Documents } from './sources/documents.ts';
 import { daily } from './versions/daily.ts';
@@ -78,6 +80,8 @@ export interface DispatcherOptions {
   /** What leaves this machine goes through a proxy. Default: false. */
   readonly proxied?: boolean;
   /** Registrations that the admin API is given. Absent: it takes none. */
+  /** Of a registration: secrets whose stores are away. Default: it is not known. */
+  readonly keptSecretsOf?: (registration: Registration) => readonly KeptValue[];
   readonly documents?: {
     readonly kept: Documents;
     check(name: string, text: string, present: Configuration): Promise<CheckedDocument>;
@@ -362,6 +366,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       kept: () => live.current.kept ?? [],
       doubles: () => live.current.doubles ?? [],
       documents: documentsOf(options, live),
+      notes: (registration) => secretNotes(options.keptSecretsOf?.(registration) ?? []),
       freeAddresses: (registration, backend) => rooms.of(registration, backend),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),

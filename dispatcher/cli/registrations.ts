@@ -212,7 +212,7 @@ function problemsText(problems: readonly ProblemView[]): string {
 }
 
 function printRegistration(terminal: Terminal, registration: RegistrationView, nowMs: number): void {
-  const { poll, backends, problems } = registration;
+  const { poll, backends, notes, problems } = registration;
   printFields(
     terminal,
     told([
@@ -239,14 +239,17 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
     { title: 'region', value: (backend) => backend.region },
     { title: 'runners', value: (backend) => `${backend.liveRunners}/${backend.maxRunners}`, align: 'right' },
   ]);
-  if (problems.length === 0) {
-    terminal.out('\nNo problems.\n');
-    return;
-  }
-  terminal.out('\n');
-  // Each in full, on its own lines: it ends with what to do.
-  for (const problem of problems) {
-    const since = problem.since === null ? '' : ` (for ${age(problem.since, nowMs)})`;
-    printFields(terminal, [[`${problem.kind}${since}`, problemLine(problem)]]);
+  terminal.out(problems.length === 0 ? '\nNo problems.\n' : '\n');
+  printInFull(terminal, problems, nowMs);
+  if (notes.length === 0) return;
+  terminal.out('\nWorth knowing, and no problem:\n');
+  printInFull(terminal, notes, nowMs);
+}
+
+/** Each on its own lines: it ends with what to do. */
+function printInFull(terminal: Terminal, found: readonly ProblemView[], nowMs: number): void {
+  for (const one of found) {
+    const since = one.since === null ? '' : ` (for ${age(one.since, nowMs)})`;
+    printFields(terminal, [[`${one.kind}${since}`, problemLine(one)]]);
   }
 }

@@ -103,7 +103,12 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           draining: options.drain === true,
           proxied: (proxy ?? terminal.proxy)?.shown !== undefined,
           onPush: (source) => void live?.places.pushed(source)?.wake(),
-          ...(live === undefined ? {} : { documents: documentsOf(live, () => reloading?.soon()) }),
+          ...(live === undefined
+            ? {}
+            : {
+                documents: documentsOf(live, () => reloading?.soon()),
+                keptSecretsOf: (registration) => live.files.keptSecretsOf(registration),
+              }),
         });
       } catch (error) {
         const problem = startProblem(error, configuration.dispatcher);

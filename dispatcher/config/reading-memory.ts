@@ -114,6 +114,11 @@ export class ReadingMemory {
     return known?.platform === platform && this.#isCurrent(known) ? known.value : undefined;
   }
 
+  /** What the registration was read from: its file, and all that it refers to. */
+  pathsOf(name: string): Iterable<string> {
+    return this.#registrations.get(name)?.versions.keys() ?? [];
+  }
+
   /** Whether or not that still holds. */
   earlier(name: string): Registration | undefined {
     return this.#inForce.get(name)?.registration;

@@ -52,6 +52,14 @@ export interface SecretValuesOptions {
   readonly environment: SecretStoreHost['environment'];
 }
 
+export interface KeptValue {
+  /** Its name in the store. */
+  readonly secret: string;
+  readonly reason: string;
+  readonly cure: string;
+  readonly sinceMs: number;
+}
+
 interface Entry {
   readonly path: string;
   readonly sought: SoughtSecret;
@@ -65,6 +73,8 @@ interface Entry {
   askedAtMs: number;
   readAtMs: number | undefined;
   failures: number;
+  /** The first failure since the value was read. */
+  failedAtMs: number | undefined;
   dueMs: number;
   /** Until the read that is asked for has ended. */
   reading: PromiseWithResolvers<void> | undefined;
@@ -111,7 +121,7 @@ export class SecretValues {
       entry = {
         ...{ path, sought, reader: this.#readerOf(sought) },
         ...{ value: undefined, failure: undefined, version: 0, changedAtMs: clock.now(), askedAtMs: clock.now() },
-        ...{ readAtMs: undefined, failures: 0, dueMs: clock.now(), reading: undefined },
+        ...{ readAtMs: undefined, failures: 0, failedAtMs: undefined, dueMs: clock.now(), reading: undefined },
       };
       this.#entries.set(path, entry);
       this.#ofOwner.set(sought.owner, (this.#ofOwner.get(sought.owner) ?? new Set()).add(entry));
@@ -126,6 +136,15 @@ export class SecretValues {
   stampOf(path: string): Stamp | undefined {
     const entry = this.#entries.get(path);
     return entry === undefined ? undefined : { text: `${entry.version}`, changedAtMs: entry.changedAtMs };
+  }
+
+  /** Why the value at this path is one from before, which is in force while its store is away. Undefined: it is not. */
+  keptAt(path: string, owner: string): KeptValue | undefined {
+    const entry = this.#entries.get(path);
+    if (entry?.value === undefined || entry.failure === undefined || entry.sought.owner !== owner) return undefined;
+    const { message, cure } = entry.failure;
+    const sinceMs = entry.failedAtMs ?? entry.changedAtMs;
+    return { secret: entry.sought.address.secret, reason: message, cure, sinceMs };
   }
 
   /** What nothing refers to is forgotten, unless it was just asked for: a reading may be under way. */
@@ -262,6 +281,7 @@ export class SecretValues {
     entry.value = value;
     entry.failure = undefined;
     entry.failures = 0;
+    entry.failedAtMs = undefined;
     entry.readAtMs = this.#options.clock.now();
     if (isOther) this.#changed(entry);
     if (failure !== undefined)
@@ -272,6 +292,7 @@ export class SecretValues {
     const isOther = entry.failure?.message !== failure.message;
     entry.failure = failure;
     entry.failures += 1;
+    entry.failedAtMs ??= this.#options.clock.now();
     // What the store itself says of the secret holds: its former value is not used for anything new.
     if (!isPassing(failure)) entry.value = undefined;
     if (!isOther) return;

@@ -167,6 +167,11 @@ const registrationViewSchema = z.object({
     .default([]),
   /** All of its current problems; empty when all is well. */
   problems: z.array(problemViewSchema),
+  /**
+   * Worth knowing, and no problem. `secret`: its store is away, and the value from before is in force. A dispatcher of an
+   * earlier version answers without them.
+   */
+  notes: z.array(problemViewSchema).default([]),
   /** Where it is kept, if not in the folder of the dispatcher. */
   origin: z
     .object({

@@ -17,8 +17,8 @@ import type { Engine } from '../lifecycle/engine.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
 import type { Problem } from '../model/problem.ts';
-import type { Double, KeptRegistration, Origin, SourceState } from '../model/registration.ts';
-import type { RegistrationProblem } from '../observability/problems.ts';
+import type { Double, KeptRegistration, Origin, Registration, SourceState } from '../model/registration.ts';
+import type { RegistrationNote, RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type { PollStatus } from './admin-views.ts';
 import type { SessionRegister } from './oidc/session-endpoints.ts';
@@ -90,6 +90,8 @@ export interface AdminSources extends SightSources {
   readonly pausing: Pick<Engine, 'pause' | 'resume' | 'pauses'>;
   /** The output, from the service, of a container that has not been removed. Rejects with ProviderError. */
   liveOutput?(runner: RunnerRow): Promise<string | undefined>;
+  /** What is worth knowing about it, and no problem. */
+  notes?(registration: Registration): readonly RegistrationNote[];
   /** What containers of the registration have reported since the start. */
   runnerVersions?(registration: string): readonly SeenVersion[];
   /** For `/api/explain`. */

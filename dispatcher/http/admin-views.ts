@@ -14,7 +14,7 @@ import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Pause } from '../lifecycle/pauses.ts';
 import type { Backend, Claim, Commit, Origin, Quarantined, Registration, SourceState } from '../model/registration.ts';
-import type { RegistrationProblem } from '../observability/problems.ts';
+import type { RegistrationNote, RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type {
   AuditEntryView,
@@ -68,6 +68,7 @@ export interface RegistrationFacts {
   /** Those of this registration whose time is not up. */
   readonly breakers: readonly Breaker[];
   readonly problems: readonly RegistrationProblem[];
+  readonly notes?: readonly RegistrationNote[];
   readonly versions: readonly SeenVersion[];
   /** Undefined: from the folder. */
   readonly origin?: (Origin & { readonly commit: Commit | null }) | undefined;
@@ -79,6 +80,7 @@ export function registrationView({
   live,
   breakers,
   problems,
+  notes = [],
   versions,
   origin,
 }: RegistrationFacts): RegistrationView {
@@ -116,6 +118,7 @@ export function registrationView({
       lastSeenAt: new Date(lastSeenMs).toISOString(),
     })),
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
+    notes: notes.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
     origin: origin === undefined ? null : originView(origin),
   };
 }

@@ -97,6 +97,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
                 origin: originOf(registration.name),
                 versions: sources.runnerVersions?.(registration.name) ?? [],
                 breakers: closed,
+                notes: sources.notes?.(registration) ?? [],
                 problems: [
                   ...problems,
                   ...breakerProblems(closed),

@@ -9,8 +9,9 @@ import {
 } from '../config/load.ts';
 import { ReadingMemory } from '../config/reading-memory.ts';
 import { type RegistrationSource, stateOf } from '../config/registration-source.ts';
+import type { KeptValue } from '../config/secret-values.ts';
 import { Stamps, type StampsOptions } from '../config/stamps.ts';
-import type { Configuration, DispatcherConfig } from '../model/registration.ts';
+import type { Configuration, DispatcherConfig, Grant } from '../model/registration.ts';
 import type { LastGoodVersions } from './last-good.ts';
 
 export interface LiveFilesOptions extends Pick<StampsOptions, 'now' | 'stampNow'> {
@@ -42,6 +43,13 @@ export class LiveFiles {
     present: Configuration,
   ): Promise<CheckedDocument> {
     return checkDocument({ ...this.#sources, memory: this.memory }, document, present);
+  }
+
+  /** Secrets of the registration whose values from before are in force, as their stores are away. */
+  keptSecretsOf({ grant, name }: { readonly name: string; readonly grant?: Grant | undefined }): readonly KeptValue[] {
+    const { secretValues } = this.#sources;
+    if (secretValues === undefined) return [];
+    return [...this.memory.pathsOf(name)].flatMap((path) => secretValues.keptAt(path, grant?.tenant ?? '') ?? []);
   }
 
   /** `versions`: the last good versions, from the ledger. */

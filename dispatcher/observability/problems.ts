@@ -3,6 +3,7 @@
  * metrics and the readiness. What was mended is gone from it.
  */
 import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
+import type { KeptValue } from '../config/secret-values.ts';
 import { type Failure, failureWords } from '../failures/failure.ts';
 import { problemLine } from '../failures/problem-line.ts';
 import { scrub } from '../failures/scrub.ts';
@@ -52,6 +53,25 @@ export interface RegistrationProblem {
   /** What the message says, where it repeats a service: some of that is not for everyone. */
   readonly failure?: Failure;
 }
+
+/** Worth knowing, and nothing that keeps jobs waiting: not a problem, and no reason for an alarm. */
+export interface RegistrationNote {
+  /** `secret`: its store is away, and the value from before is in force. */
+  readonly kind: 'secret';
+  /** The secret. */
+  readonly about: string;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+export function secretNotes(kept: readonly KeptValue[]): readonly RegistrationNote[] {
+  return kept.slice(0, MAX_NOTES).map(({ cure, reason, secret, sinceMs }) => ({
+    ...{ kind: 'secret', about: secret, sinceMs },
+    message: `its store is away, and its value from before stays in force: ${reason}. ${cure} Keep the former value valid, and do not restart the dispatcher until then: a start needs the store`,
+  }));
+}
+
+const MAX_NOTES = 20;
 
 export interface ProblemSources {
   /** Of one that is served all the same, in words with their place. */

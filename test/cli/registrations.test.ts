@@ -1,13 +1,16 @@
 import { expect } from 'chai';
 import type { AddressStatus } from '../../dispatcher/callbacks/own-address.ts';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
+import { secretNotes } from '../../dispatcher/observability/problems.ts';
 import { breaker, failure } from '../failures/examples.ts';
 import { type Fixture, MINUTE, NOW, openFixture } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
 
 describe('shr registrations', () => {
   let fixture: Fixture;
+  let isAway: boolean;
   beforeEach(async () => {
+    isAway = false;
     fixture = await openFixture({
       problems: (name) =>
         name === 'acme'
@@ -26,9 +29,41 @@ describe('shr registrations', () => {
               },
             ]
           : [],
+      notes: ({ name }) =>
+        name === 'globex' && isAway
+          ? secretNotes([
+              {
+                secret: 'azure-key-vault:globex/token',
+                reason: 'Azure Key Vault answers 503 ServiceUnavailable',
+                cure: 'It is asked again.',
+                sinceMs: NOW - 10 * MINUTE,
+              },
+            ])
+          : [],
     });
   });
   afterEach(() => fixture.close());
+
+  it('shows a secret that is kept while its store is away: no problem, with since when and what to do', async () => {
+    isAway = true;
+    const { out } = await run(registrationsCommand, ['show', 'globex', '--url', fixture.url]);
+    const note =
+      'azure-key-vault:globex/token: its store is away, and its value from before stays in force: Azure Key Vault answers 503 ServiceUnavailable. It is asked again. Keep the former value valid, and do not restart the dispatcher until then: a start needs the store';
+    expect(out).to.include(`\nNo problems.\n\nWorth knowing, and no problem:\nsecret (for 10m00s)  ${note}\n`);
+    const { registration } = JSON.parse(
+      (await run(registrationsCommand, ['show', 'globex', '--url', fixture.url, '--json'])).out,
+    );
+    expect(registration.problems).to.deep.equal([]);
+    expect(registration.notes).to.deep.equal([
+      {
+        kind: 'secret',
+        about: 'azure-key-vault:globex/token',
+        message: note.slice(30),
+        since: '2026-03-04T11:50:00.000Z',
+      },
+    ]);
+    expect((await run(registrationsCommand, ['--url', fixture.url])).out).to.not.include('azure-key-vault');
+  });
 
   it('lists each with its claim, its backends, its poll and the first of its problems', async () => {
     const { out, code } = await run(registrationsCommand, ['--url', fixture.url]);

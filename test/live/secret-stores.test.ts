@@ -141,6 +141,10 @@ describe('secrets in the clouds’ own stores, while a dispatcher runs', () => {
     const credentials = named(name)?.credentials;
     return credentials?.kind === 'token' ? credentials.token.reveal() : undefined;
   }
+  const keptOf = (name: string) => {
+    const one = named(name);
+    return one === undefined ? [] : files.live.keptSecretsOf(one);
+  };
   const asked = (vault: string) => stores.calls.filter((call) => call.includes(vault)).length;
   const told = (event: string) => logged.filter((line) => line.includes(` ${event} `));
 
@@ -177,11 +181,23 @@ describe('secrets in the clouds’ own stores, while a dispatcher runs', () => {
   });
 
   it('stay in force while the store is away, with the reason in the log, and changes of the file go through', async () => {
-    await start({ 'registrations/acme.yaml': acme() });
-    const end = stores.fault({ kind: 'refuse', status: 503, code: 'ServiceUnavailable' });
+    await start({ 'registrations/acme.yaml': acme(), 'registrations/labs.yaml': labs() });
+    const end = stores.fault({ kind: 'refuse', host: 'acme.vault', status: 503, code: 'ServiceUnavailable' });
     await advance(10 * MINUTES);
     expect(tokenOf('acme')).to.equal(FIRST);
     expect(applied).to.have.length(1);
+    const [kept, ...others] = keptOf('acme');
+    expect(others).to.deep.equal([]);
+    expect(kept).to.include({
+      secret: 'azure-key-vault:acme/token',
+      reason: 'Azure Key Vault answers 503 ServiceUnavailable',
+      cure: 'It is asked again.',
+    });
+    // From the first failure on, however often it was asked since.
+    expect(clock.now() - (kept?.sinceMs ?? 0)).to.be.within(4 * MINUTES, 6 * MINUTES);
+    const stranger = { name: 'acme', grant: named('labs')?.grant };
+    expect(files.live.keptSecretsOf(stranger), 'one name, another tenant').to.deep.equal([]);
+    expect(keptOf('labs')).to.deep.equal([]);
     expect(told('secret-not-read')).to.deep.equal([
       'warn secret-not-read {"tenant":"acme","secret":"azure-key-vault:acme/token","reason":"Azure Key Vault answers 503 ServiceUnavailable","cure":"It is asked again."}',
     ]);
@@ -194,6 +210,7 @@ describe('secrets in the clouds’ own stores, while a dispatcher runs', () => {
     await advance(6 * MINUTES);
     expect(tokenOf('acme')).to.equal(SECOND);
     expect(told('secret-back')).to.have.length(1);
+    expect(keptOf('acme')).to.deep.equal([]);
   });
 
   it('wait as long as the store says where it gets too many requests', async () => {
