@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { RecurringWindows } from '../../time/recurring-window.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
+import { queuedJobs } from './queued-jobs.ts';
 
 const HOUR = 60 * MINUTE;
 /** A Sunday, nine in Berlin. */
@@ -22,19 +23,7 @@ describe('a registration in a maintenance window', () => {
     await fixture.engine.start();
     await fixture.advance(2_000);
   }
-  /** A job that GitHub knows too. */
-  async function queue(jobId: number, labels = ['acme-runner']): Promise<void> {
-    const job = told(fixture, { jobId, labels });
-    fixture.jobs.set(`github.com/acme/web/${jobId}`, job);
-    await fixture.tell(job);
-    await fixture.advance(5_000);
-  }
-  const runners = async (name: string) =>
-    (await fixture.ledger.runners({ registrations: [name], limit: 100 }, 'reject')).length;
-  const reasonOf = async (jobId: number) => {
-    const job = await fixture.ledger.job(`github.com/acme/web/${jobId}`);
-    return job === undefined ? 'no job' : await fixture.engine.jobReason(job);
-  };
+  const { queue, reasonOf, runners } = queuedJobs(() => fixture);
 
   it('takes jobs in, launches none until the window ends, and says so', async () => {
     await open();

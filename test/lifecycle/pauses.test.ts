@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Pauses } from '../../dispatcher/lifecycle/pauses.ts';
-import { type EngineFixture, openEngineFixture, registration, told } from './engine-fixture.ts';
+import { type EngineFixture, openEngineFixture, registration } from './engine-fixture.ts';
+import { queuedJobs } from './queued-jobs.ts';
 
 const START = Date.UTC(2026, 10, 1, 8);
 const ops = { reason: 'the registry moves', by: 'ops', byPlatform: true };
@@ -19,19 +20,7 @@ describe('a pause', () => {
   });
   afterEach(() => fixture.close());
 
-  /** A job that GitHub knows too. */
-  async function queue(jobId: number, labels = ['acme-runner']): Promise<void> {
-    const job = told(fixture, { jobId, labels });
-    fixture.jobs.set(`github.com/acme/web/${jobId}`, job);
-    await fixture.tell(job);
-    await fixture.advance(5_000);
-  }
-  const runners = async (name: string) =>
-    (await fixture.ledger.runners({ registrations: [name], limit: 100 }, 'reject')).length;
-  const reasonOf = async (jobId: number) => {
-    const job = await fixture.ledger.job(`github.com/acme/web/${jobId}`);
-    return job === undefined ? 'no job' : await fixture.engine.jobReason(job);
-  };
+  const { queue, reasonOf, runners } = queuedJobs(() => fixture);
 
   it('of a registration takes its jobs in, launches none until it resumes, and says so', async () => {
     await fixture.engine.pause({ registration: 'acme', ...ops });
