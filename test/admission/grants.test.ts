@@ -123,6 +123,9 @@ const held: Readonly<
 /** What decides at the launch, or in the runner: test/lifecycle/hook-proofs.test.ts, test/admission/fork.test.ts. */
 const launched = ['requireHook', 'powers.forks'];
 
+/** What decides when runners are planned: test/lifecycle/shares.test.ts. */
+const planned = ['reservedRunners', 'weight'];
+
 /** What decides when the files are read, and not about a job. */
 const onlyRead = [
   'trusted',
@@ -147,7 +150,7 @@ describe('admission holds a registration to its tenant’s grant', () => {
       ...Object.keys(tenantLimits.shape).map((key) => `limits.${key}`),
       ...Object.keys(tenantPowers.shape).map((key) => `powers.${key}`),
     ];
-    expect([...Object.keys(held), ...onlyRead, ...launched].sort()).to.deep.equal(fields.sort());
+    expect([...Object.keys(held), ...onlyRead, ...launched, ...planned].sort()).to.deep.equal(fields.sort());
   });
 
   for (const [field, { less, job, of }] of Object.entries(held)) {

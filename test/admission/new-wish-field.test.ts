@@ -26,11 +26,11 @@ declare module '${root}/dispatcher/model/registration.ts' {
 /** Per file, how many of its lists have to say what becomes of the field. */
 const lists: Readonly<Record<string, number>> = {
   'dispatcher/admission/backend-choice.ts': 1,
+  'dispatcher/admission/granted.ts': 1,
   'dispatcher/admission/grants.ts': 1,
+  'dispatcher/admission/wish-words.ts': 1,
   'dispatcher/admission/wish.ts': 1,
   'dispatcher/backends/pool.ts': 1,
-  'dispatcher/cli/explain.ts': 1,
-  'dispatcher/cli/granted.ts': 1,
   'dispatcher/config/held-runners.ts': 4,
   'dispatcher/config/registration-runners.ts': 1,
   'dispatcher/config/schema.ts': 4,
