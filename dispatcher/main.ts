@@ -96,6 +96,7 @@ export class Service {
     catchUp.all('start');
     gapWatch.start();
     this.#parts.versions.start();
+    this.#parts.organizations.start();
     address?.start();
     adminListener.prepare();
     return { publicPort, adminPort };
@@ -104,9 +105,10 @@ export class Service {
   /** Every part may be stopped whether or not it was started. */
   async stop(): Promise<void> {
     const { address, adminListener, backends, catchUp, departures, engine, gapWatch } = this.#parts;
-    const { housekeeping, ledger, poller, publicListener, shedding, versions } = this.#parts;
+    const { housekeeping, ledger, organizations, poller, publicListener, shedding, versions } = this.#parts;
     gapWatch.stop();
     departures.stop();
+    organizations.stop();
     address?.stop();
     // Nothing new comes in.
     await Promise.all([

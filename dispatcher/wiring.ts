@@ -60,6 +60,7 @@ import { createMetrics } from './observability/metrics.ts';
 import { secretNotes } from './observability/problems.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
 import type { Documents } from './sources/documents.ts';
+import { OrganizationDefaults } from './sources/organization-defaults.ts';
 import { daily } from './versions/daily.ts';
 import { releasesAt } from './versions/releases.ts';
 import { RunnerVersions } from './versions/runner-versions.ts';
@@ -103,6 +104,7 @@ export interface Parts {
   readonly shedding: Pick<Shedding, 'close'>;
   readonly housekeeping: Pick<Housekeeping, 'start' | 'stop'>;
   readonly versions: Pick<RunnerVersions, 'start' | 'stop'>;
+  readonly organizations: Pick<OrganizationDefaults, 'start' | 'stop'>;
   readonly publicListener: PublicListener;
   readonly adminListener: AdminListener;
   /** Runners that are not gone, and what was not listed yet, a line for each registration. */
@@ -153,7 +155,14 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   const { dispatcher } = configuration;
   const clock = followingClock(options.clock, log);
   const backends = createProviderPool({ clock, random, log });
-  const live = new LiveConfiguration(configuration, (version) => admitBy(version, backends));
+  let declared = configuration;
+  const organizations = new OrganizationDefaults({
+    ...{ clock, random, log },
+    files: (name) => tenants.get(name)?.github,
+    onChange: () => put(declared),
+  });
+  organizations.follow(configuration.registrations);
+  const live = new LiveConfiguration(organizations.narrowed(configuration), (version) => admitBy(version, backends));
   const registrations = () => live.current.registrations;
   const early = options.ledger ?? (await EarlyLedger.open(dispatcher, clock));
   const ledger = early.follow(clock, live);
@@ -189,7 +198,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       onAuthorized: (owner, startedAtMs) => engine.authorized(registration.name, owner, startedAtMs),
     });
 
-  const served = new LiveTenants(configuration.registrations, { githubOf, backends });
+  const served = new LiveTenants(live.current.registrations, { githubOf, backends });
   const tenants = served.all;
   const engine = createEngine({
     dispatcherId: dispatcher.id,
@@ -251,6 +260,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     engine,
     ...(dispatcher.publicListen.url === undefined ? {} : { callbackUrl: dispatcher.publicListen.url }),
     oldVersion: (registration) => versions.oldOf(registration),
+    organization: (registration) => organizations.problemOf(registration),
     pollProblems: (registration) => poller.statusOf(registration)?.details ?? [],
     wronglySigned: (registration) => signatures.current(registration),
     skewOf: (apiUrl) => times.at(apiUrl).skew,
@@ -272,6 +282,14 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     },
   });
   function reconfigure(next: Configuration): void {
+    declared = next;
+    const changed = put(next);
+    organizations.follow(next.registrations);
+    for (const { name } of changed) organizations.again(name);
+  }
+  /** Returns what changed. */
+  function put(said: Configuration): readonly Registration[] {
+    const next = organizations.narrowed(said);
     const difference = differenceOf(live.current, next);
     const { changed, ended, readmit } = difference;
     // One after the other and without a pause: nothing sees a part of it.
@@ -290,6 +308,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     }
     catchUp.some(changed);
     departures.look();
+    return changed;
   }
 
   return {
@@ -309,6 +328,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     shedding,
     gapWatch: gapWatch(options.clock, log, catchUp),
     versions,
+    organizations,
     housekeeping: createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention }),
     publicListener: createPublicListener({
       intake,
@@ -365,9 +385,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       originOf: (registration) => live.current.origins?.get(registration),
       kept: () => live.current.kept ?? [],
       doubles: () => live.current.doubles ?? [],
-      documents: documentsOf(options, live),
       notes: (registration) => secretNotes(options.keptSecretsOf?.(registration) ?? []),
       freeAddresses: (registration, backend) => rooms.of(registration, backend),
+      documents: documentsOf(options, () => declared),
+      organizationOf: (registration) => organizations.statusOf(registration),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
@@ -395,13 +416,13 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   };
 }
 
-function documentsOf({ documents }: DispatcherOptions, live: Pick<LiveConfiguration, 'current'>) {
+function documentsOf({ documents }: DispatcherOptions, present: () => Configuration) {
   if (documents === undefined) return undefined;
   const { apply, check, kept } = documents;
   return {
     entry: (name: string) => kept.entry(name),
     text: (name: string) => kept.text(name),
-    check: (name: string, text: string) => check(name, text, live.current),
+    check: (name: string, text: string) => check(name, text, present()),
     put: kept.put.bind(kept),
     remove: kept.remove.bind(kept),
     apply,

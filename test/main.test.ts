@@ -46,6 +46,7 @@ function recordingParts(failing?: string): {
     housekeeping: { start: () => step('housekeeping starts'), stop: () => later('housekeeping stops') },
     address: { start: () => step('address starts'), stop: () => step('address stops') },
     versions: { start: () => step('versions start'), stop: () => later('versions stop') },
+    organizations: { start: () => step('organizations start'), stop: () => step('organizations stop') },
     publicListener: listener('public'),
     adminListener: listener('admin'),
   };
@@ -55,6 +56,7 @@ function recordingParts(failing?: string): {
 const STOP = [
   'gap watch stops',
   'departures stop',
+  'organizations stop',
   'address stops',
   'public closes within 2000 …',
   'catch-up stops …',
@@ -94,6 +96,7 @@ describe('the service', () => {
       'catch-up of all: start',
       'gap watch starts',
       'versions start',
+      'organizations start',
       'address starts',
       'admin is prepared',
     ]);

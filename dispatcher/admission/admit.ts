@@ -12,6 +12,7 @@ import { type BackendFits, noBackend, selectBackends, whyUnfit } from './backend
 import { judgeForkByPolicy } from './fork.ts';
 import { laneOf, withBucketPrefix } from './lane-of.ts';
 import { indexRegistrations, match } from './match.ts';
+import { judgeOrganization, unknownOrganization } from './organization.ts';
 import { judgeOrigin } from './origin.ts';
 import { applyPolicy, judgeVisibility } from './policy.ts';
 import { fromMistake, judgeSize, refused, setAside, tied } from './refused.ts';
@@ -66,6 +67,9 @@ function admitTo(
   const oversized = judgeSize(labels);
   if (oversized !== undefined) return refused(registration, [oversized]);
 
+  const unknown = unknownOrganization(registration);
+  if (unknown !== undefined) return refused(registration, [unknown]);
+
   const { overrides, mistakes } = collectOverrides(rest);
   if (mistakes.length > 0) return refused(registration, mistakes.map(fromMistake));
 
@@ -83,7 +87,10 @@ function admitTo(
 
   const wish = withBucketPrefix(answer.grant.wish, job);
   const selected = selectBackends(registration, override(overrides, 'backend')?.value, wish.region);
-  const ungranted = judgeGrant(registration, job, wish, selected.backends);
+  const ungranted = [
+    ...judgeGrant(registration, job, wish, selected.backends),
+    ...judgeOrganization(registration, wish),
+  ];
   if (ungranted.length > 0) return refused(registration, ungranted);
   const backends: string[] = [];
   const unfit: string[] = [];

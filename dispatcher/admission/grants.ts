@@ -126,7 +126,7 @@ interface GrantRule {
    */
   readonly limit?: (limits: Limits, wish: Partial<ShapeWish>) => Ungranted | undefined;
   /** What was not granted on a shared backend. */
-  readonly power?: (grant: Grant, wish: Partial<ShapeWish>) => Ungranted | undefined;
+  readonly power?: (grant: Pick<Grant, 'limits' | 'powers'>, wish: Partial<ShapeWish>) => Ungranted | undefined;
 }
 
 /** Needs no grant. */
@@ -233,12 +233,12 @@ export function unlistedHook(grant: Grant, { image }: ShapeWish): readonly Ungra
 }
 
 /** What exceeds the tenant's limits, which apply on every backend. */
-export function overLimits({ limits }: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
+export function overLimits({ limits }: Pick<Grant, 'limits'>, wish: Partial<ShapeWish>): readonly Ungranted[] {
   return Object.values(RULES).flatMap(({ limit }) => limit?.(limits, wish) ?? []);
 }
 
 /** What the tenant was not granted on a shared backend, where anything beyond plain cores and memory needs a grant. */
-export function missingPowers(grant: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
+export function missingPowers(grant: Pick<Grant, 'limits' | 'powers'>, wish: Partial<ShapeWish>): readonly Ungranted[] {
   return Object.values(RULES).flatMap(({ power }) => power?.(grant, wish) ?? []);
 }
 

@@ -1,6 +1,7 @@
 /**
  * Where a job comes from: its workflow and branch, what started its run, and who. The registration's policy and the
- * tenant's grant may narrow each. Pure. Both have to allow it.
+ * tenant's grant may narrow each. Pure. Both have to allow it, and the defaults of
+ * the organization where they hold.
  */
 import type { JobSubject } from '../jobs/lane.ts';
 import { matchesAny } from '../labels/glob.ts';
@@ -47,8 +48,10 @@ export type OriginField = keyof typeof FIELDS;
 const OF_RUN = ['events', 'actors'] as const;
 
 /** Whether a job of it cannot be decided on before GitHub has been asked for the run. */
-export function dependsOnRun({ grant, policy }: Registration): boolean {
-  return OF_RUN.some((field) => policy[field] !== undefined || grant?.limits[field] !== undefined);
+export function dependsOnRun({ grant, organization, policy }: Registration): boolean {
+  return OF_RUN.some((field) =>
+    [policy[field], grant?.limits[field], organization?.policy[field]].some((globs) => globs !== undefined),
+  );
 }
 
 /** What neither policy nor grant allows, each with the line that decided. */
@@ -58,7 +61,9 @@ export function judgeOrigin(registration: Registration, origin: Origin): readonl
     const byPolicy = narrowed(registration.policy[field], field, found);
     if (byPolicy) return [ofPolicy(registration, field, found)];
     const byGrant = narrowed(registration.grant?.limits[field], field, found);
-    return byGrant ? ofGrant(registration, field, found) : [];
+    if (byGrant) return ofGrant(registration, field, found);
+    const byOrganization = narrowed(registration.organization?.policy[field], field, found);
+    return byOrganization ? ofOrganization(registration, field, found) : [];
   });
 }
 
@@ -104,6 +109,23 @@ function ofGrant({ grant }: Registration, field: OriginField, found: Found): rea
       code: 'not-granted',
       reason: `${whose} may not run the ${noun} ${refused.map(quote).join(' and ')} (${place})`,
       cure: cureOf(grant, what),
+      place,
+    },
+  ];
+}
+
+function ofOrganization({ organization }: Registration, field: OriginField, found: Found): readonly Refusal[] {
+  if (organization === undefined) return [];
+  const { noun, instead } = FIELDS[field];
+  const place = organization.places[`policy.${field}`] ?? organization.file;
+  if (found === undefined) return [{ ...unsaid(noun, `its organization serves only some (${place})`), place }];
+  const allowed = organization.policy[field] ?? [];
+  const refused = beyond(allowed, field, found).map(quote).join(' and ');
+  return [
+    {
+      code: 'origin-not-allowed',
+      reason: `the organization does not serve the ${noun} ${refused}; its \`policy.${field}\` has ${shown(allowed)} (${place})`,
+      cure: `${instead}, or ask those who keep ${organization.file} to add this one.`,
       place,
     },
   ];

@@ -69,7 +69,7 @@ export function applyPolicy(registration: Registration, overrides: readonly Over
   const refusals: Refusal[] = [];
   const { base, usual, parts } = baseShape(registration, overrides, refusals);
   for (const asked of overrides) {
-    const refusal = judge(asked, registration, usual);
+    const refusal = judgeOverride(asked, registration, usual);
     if (refusal !== undefined) refusals.push(refusal);
   }
   const image = resolveImage(registration, override(overrides, 'image'), { base, usual }, refusals);
@@ -115,14 +115,14 @@ function baseShape(registration: Registration, overrides: readonly Override[], r
   const refused = parts.flatMap((part) =>
     part.key === 'image'
       ? judgeReference(registration, part, part.value, defaults)
-      : (judge(part, registration, defaults) ?? []),
+      : (judgeOverride(part, registration, defaults) ?? []),
   );
   refusals.push(...(ungranted === undefined ? ofPreset(refused, preset, 'shapes') : [ungranted]));
   return { base: { ...defaults, ...preset.value }, usual: defaults, parts };
 }
 
-/** `base`: what a job gets that does not ask. */
-function judge(asked: Override, registration: Registration, base: ShapeDefaults): Refusal | undefined {
+/** `base`: what a job gets that does not ask. Not of the image: see `resolveImage`. */
+export function judgeOverride(asked: Override, registration: Registration, base: ShapeDefaults): Refusal | undefined {
   const { policy } = registration;
   const gib = (most: number) => `${most} GiB`;
   switch (asked.key) {

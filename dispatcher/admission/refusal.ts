@@ -12,6 +12,7 @@ export type RefusalCode =
   | 'contradicting-labels'
   | 'ambiguous-registration'
   | 'registration-set-aside'
+  | 'organization-unknown'
   | 'public-repository'
   | 'unknown-visibility'
   | 'origin-not-allowed'
@@ -41,6 +42,9 @@ export type PolicyFields = Omit<Policy, 'maxTimeLimitMs'> & { readonly maxTimeou
 
 /** Where the cure for a denied override applies. */
 export function ask(registration: Registration, field: string): string {
+  const place = registration.organization?.decided[`policy.${field}`];
+  if (place !== undefined)
+    return `or ask those who keep the defaults of the organization to take \`${field}\` out (${place})`;
   return `or ask the owner of registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
 }
 

@@ -59,15 +59,19 @@ export function setAside({ name }: JobClaims): Admission {
 }
 
 /** All of them at once, so that fixing the first does not reveal a second. */
-export function refused(registration: Pick<Registration, 'name'>, refusals: readonly Refusal[]): Admission {
+export function refused(
+  registration: Pick<Registration, 'name' | 'organization'>,
+  refusals: readonly Refusal[],
+): Admission {
   const [first] = refusals;
+  const place = first?.place ?? registration.organization?.decided[first?.field ?? ''];
   return {
     outcome: 'refused',
     registration: registration.name,
     code: first?.code ?? ('not-allowed' satisfies RefusalCode),
     reason: refusals.map(({ reason }) => reason).join('; '),
     cure: [...new Set(refusals.map(({ cure }) => cure))].join(' '),
-    ...(first?.place === undefined ? {} : { place: first.place }),
+    ...(place === undefined ? {} : { place }),
     ...(first?.field === undefined ? {} : { field: first.field }),
   };
 }

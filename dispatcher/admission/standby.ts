@@ -8,6 +8,7 @@ import { foldLabel, type Override, quote } from '../labels/values.ts';
 import { type Backend, onlyScopeOf, ownersOf, type Registration, type StandbyPool } from '../model/registration.ts';
 import { selectBackends } from './backend-choice.ts';
 import { jobSpecHash, laneOf, standbyLaneOf } from './lane-of.ts';
+import { judgeOrganization, unknownOrganization } from './organization.ts';
 import { applyPolicy } from './policy.ts';
 import { judgeSize } from './refused.ts';
 import { whyWithheld } from './tenant-grant.ts';
@@ -136,6 +137,9 @@ function whatIsMade(
   const answer = applyPolicy(registration, overrides);
   if (!answer.granted) return { kind: 'refused', refusals: answer.refusals };
   const { wish } = answer.grant;
+  const unknown = unknownOrganization(registration);
+  const beyond = [...(unknown === undefined ? [] : [unknown]), ...judgeOrganization(registration, wish)];
+  if (beyond.length > 0) return { kind: 'refused', refusals: beyond };
   if (wish.bucket !== undefined) {
     return refused(
       'a bucket is mounted under the folder of a repository, which is not known before the job',

@@ -144,6 +144,7 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
       presets: presetsOf(matched, labels),
       unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
+      organization: organizationNote(admission, registrations),
       withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
     };
     if (options.json === true) printJson(terminal, describe(admission, found));
@@ -166,6 +167,16 @@ async function placed(admission: Admission, { placeOf }: Inspection, terminal: T
   const { file, line, column, message } = found;
   const place = `${shownPath(terminal.workingFolder, file)}:${line}:${column}`;
   return { ...admission, place: `${place} (${field})${message}` };
+}
+
+/** They are at GitHub, and a running dispatcher has read them. */
+function organizationNote(admission: Admission, registrations: readonly Registration[]): string | undefined {
+  if (admission.outcome === 'not-ours') return undefined;
+  const name = admission.outcome === 'lane' ? admission.lane.registration : admission.registration;
+  const mode = registrations.find((one) => one.name === name)?.organizationDefaults;
+  return mode === undefined
+    ? undefined
+    : `the defaults of the organization (${mode}) are not read here: ask a running dispatcher with --url or --profile`;
 }
 
 function registrationOf(admission: Admission, registrations: readonly Registration[]): Registration | undefined {
@@ -192,6 +203,8 @@ interface Found {
   readonly granted: GrantedBy | undefined;
   /** What to do, if no registration claims the repository. */
   readonly unclaimed: string | undefined;
+  /** What files do not say. */
+  readonly organization: string | undefined;
   /** Why the tenant may not have this on a shared backend. */
   readonly withheld: (lane: LaneSpec, backend: string) => string | undefined;
 }
@@ -213,8 +226,11 @@ function answers(lane: LaneSpec, { fits, withheld }: Found): readonly BackendAns
 }
 
 function describe(admission: Admission, found: Found): unknown {
-  const { granted, unclaimed } = found;
-  if (admission.outcome !== 'lane') return { ...admission, ...(unclaimed === undefined ? {} : { cure: unclaimed }) };
+  const { granted, organization, unclaimed } = found;
+  const noted = organization === undefined ? {} : { note: organization };
+  if (admission.outcome !== 'lane') {
+    return { ...admission, ...(unclaimed === undefined ? {} : { cure: unclaimed }), ...noted };
+  }
   const { lane } = admission;
   return {
     outcome: 'lane',
@@ -223,6 +239,7 @@ function describe(admission: Admission, found: Found): unknown {
     ...(found.presets.length === 0 ? {} : { presets: found.presets }),
     ...(found.observes ? { observes: true } : {}),
     ...(granted === undefined ? {} : { granted }),
+    ...noted,
   };
 }
 
@@ -242,6 +259,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
         ['reason', admission.reason],
         ['cure', admission.cure],
         ...rowOf('decided by', admission.place),
+        ...rowOf('note', found.organization),
       ]);
       return;
     case 'lane': {
@@ -260,6 +278,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
         ['labels', lane.labels.join(', ')],
         ['shape', shapeInWords(lane.wish)],
         ...rowOf('presets', presetsInWords(found.presets)),
+        ...rowOf('note', found.organization),
       ]);
       terminal.out('\n');
       printTable(terminal, answers(lane, found), [

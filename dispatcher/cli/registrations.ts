@@ -181,6 +181,17 @@ function originText({ origin }: RegistrationView): string | null {
   return `${origin.file}${commit}`;
 }
 
+function organizationText({ organizationDefaults }: RegistrationView, nowMs: number): string | null {
+  if (organizationDefaults === null) return null;
+  const { blob, file, mode, readAt, unused } = organizationDefaults;
+  if (readAt === null) return `${mode}, not read yet`;
+  const read = `read ${age(readAt, nowMs)} ago`;
+  if (file === null) return `${mode}, no shr.yaml in .github-private or .github that its credentials see, ${read}`;
+  const version = blob === null ? '' : ` (blob ${blob.slice(0, SHOWN_OF_COMMIT)})`;
+  const left = unused.length === 0 ? '' : `; not used, because no label may ask for it: ${unused.join(', ')}`;
+  return `${mode}, of ${file}${version}, ${read}${left}`;
+}
+
 function printPlatformProblems(terminal: Terminal, problems: QuarantinedView['problems']): void {
   if (problems.length === 0) return;
   terminal.out('\nthe platform: what was read before stays in force\n');
@@ -218,6 +229,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
     told([
       ['registration', registration.name],
       ['kept in', originText(registration)],
+      ['organization', organizationText(registration, nowMs)],
       ['host', registration.host],
       ['claim', registration.claim],
       ['credentials', registration.credentials],

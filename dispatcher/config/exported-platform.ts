@@ -65,7 +65,7 @@ const form = z.strictObject({
 export type ExportedPlatform = z.input<typeof form>;
 
 /** A file in this form resolves nothing: what looks like a reference in it has no value. */
-const NO_REFERENCES = new References({
+export const noReferences = new References({
   environment: {},
   files: { read: () => Promise.reject(Object.assign(new Error('no files'), { code: 'ENOENT' })) },
   folder: '/',
@@ -78,7 +78,7 @@ export async function readExportedPlatform(
 ): Promise<{ readonly platform: Platform; readonly reading: Reading }> {
   const parsed = parseJson(text);
   const yaml = knownYaml(file, text, bounds.bytes, parsed?.value);
-  const reading = await Reading.start(yaml, { kind: 'platform' }, NO_REFERENCES, 'required', bounds);
+  const reading = await Reading.start(yaml, { kind: 'platform' }, noReferences, 'required', bounds);
   const broken = { platform: { ...unknownPlatform, unsafeProcessBackend: false, known: true }, reading };
   if (parsed === undefined) {
     reading.problem([], 'it is not JSON', 'Write it again with `shr platform export`.');

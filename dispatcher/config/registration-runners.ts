@@ -25,11 +25,13 @@ export function readMaxRunners(reading: Reading, grant: Grant | undefined): numb
 /** A process backend has no image, but admission needs a name all the same. */
 const NO_IMAGE = 'host';
 
-export function readDefaults(reading: Reading, backends: readonly Backend[]): ShapeDefaults {
+/** `mayBeSilent`: the image can come from the defaults of the organization. */
+export function readDefaults(reading: Reading, backends: readonly Backend[], mayBeSilent: boolean): ShapeDefaults {
   const file = reading.section(['defaults'], form.defaults);
   const defaults = shapeOf(file);
   if (defaults.image !== undefined || reading.mentions(['defaults', 'image'])) return defaults;
   if (backends.length > 0 && backends.every(({ kind }) => kind === 'process')) return { ...defaults, image: NO_IMAGE };
+  if (mayBeSilent) return defaults;
   reading.problem(
     ['defaults'],
     'there is no default image',

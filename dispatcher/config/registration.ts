@@ -71,7 +71,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   const maxRunners = readMaxRunners(reading, grant);
   const backends = await readBackends(reading, context, maxRunners);
   const imageRepository = reading.section(['imageRepository'], form.imageRepository);
-  const defaults = readDefaults(reading, backends);
+  const organizationDefaults = readOrganizationDefaults(reading, claim);
+  const defaults = readDefaults(reading, backends, organizationDefaults !== undefined);
   const images = reading.section(['images'], form.images) ?? {};
   const policyFile = reading.section(['policy'], form.policy);
   const policy = policyOf(reading, policyFile, imageRepository);
@@ -117,6 +118,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     ...readShare(reading, grant, maxRunners),
     ...(await readMaintenance(reading)),
     ...(reading.section(['observe'], form.observe) === true ? { observe: true as const } : {}),
+    ...(organizationDefaults === undefined ? {} : { organizationDefaults }),
   };
   if (claim === undefined) return { registration: undefined, claims: undefined };
   const granted = grant === undefined ? {} : { grant };
@@ -125,6 +127,24 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   if (credentials === undefined || backends.length === 0) return { registration: undefined, claims };
   const whole = { ...registration, ...granted, claim, credentials };
   return { registration: { ...whole, ...(await readStandby(reading, context, whole)) }, claims };
+}
+
+/** There is one organization to ask, and its credentials see it. */
+function readOrganizationDefaults(
+  reading: Reading,
+  claim: JobClaims['claim'] | undefined,
+): Registration['organizationDefaults'] {
+  const mode = reading.section(['organizationDefaults'], form.organizationDefaults) ?? 'off';
+  if (mode === 'off') return undefined;
+  if (claim !== undefined && claim.kind !== 'organization') {
+    reading.problem(
+      ['organizationDefaults'],
+      'only a registration with `organization` has one whose defaults could be read',
+      'Remove it, or claim `organization`.',
+    );
+    return undefined;
+  }
+  return mode;
 }
 
 /** Where containers cannot ask, every job would fail. */

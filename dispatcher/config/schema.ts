@@ -6,7 +6,14 @@
 import { z } from 'zod';
 import { parseDuration } from '../labels/duration.ts';
 import { nearest } from '../labels/nearest.ts';
-import type { Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
+import type {
+  Limits,
+  OrganizationPolicy,
+  OrganizationShape,
+  Policy,
+  Powers,
+  ShapeDefaults,
+} from '../model/registration.ts';
 import { networkOf } from './network.ts';
 
 /** One line for each unknown key, in the order of the issue's `keys`. */
@@ -234,6 +241,39 @@ export const policyFile = strict({
     .describe('Globs on the login of who starts the run, and who starts it again. Default: of all.'),
 } satisfies Record<InFile<keyof Policy> | 'shapes' | 'imagePresets', z.ZodType>);
 
+const off = z
+  .literal(false, 'only `false` has a meaning here: this file can narrow, and never allows anything')
+  .optional();
+
+/** `shr.yaml` of an organization: nothing in it can widen what a grant or a registration allows. */
+export const organizationFile = strict({
+  policy: strict({
+    maxCpu: cores.optional(),
+    maxMemoryGiB: gib.optional(),
+    maxDiskGiB: gib.optional(),
+    maxTimeout: duration.optional(),
+    images: globs.optional(),
+    subnets: globs.optional(),
+    securityGroups: globs.optional(),
+    workflows: globs.optional(),
+    branches: globs.optional(),
+    events: globs.optional(),
+    actors: globs.optional(),
+    spot: off,
+    dockerInDocker: off,
+    publicRepositories: off,
+    forks: off,
+  } satisfies Record<InFile<keyof OrganizationPolicy>, z.ZodType>).optional(),
+  defaults: strict({
+    cpu: cores.optional(),
+    memoryGiB: gib.optional(),
+    architecture: architecture.optional(),
+    image: image.optional(),
+    timeLimit: duration.optional(),
+  } satisfies Record<InFile<keyof OrganizationShape>, z.ZodType>).optional(),
+  maxRunnersPerRun: runners.optional(),
+});
+
 export { owner as ownerName, repository as repositoryName };
 
 const extended = z
@@ -368,6 +408,12 @@ export const registrationFile = strict({
   weight: weight
     .optional()
     .describe("Its share of the dispatcher's runners beside others. Not in a tenant’s file. Default: 1."),
+  organizationDefaults: z
+    .enum(['off', 'default', 'forced'])
+    .optional()
+    .describe(
+      'Whether shr.yaml of the organization’s .github-private or .github is read: for what is not said here, or as a limit of its own. Default: off.',
+    ),
   maintenance: z
     .array(
       strict({

@@ -10,6 +10,7 @@ import type { BudgetPool } from './budget-pool.ts';
 import { type RequesterFor, requestersFor } from './credential.ts';
 import { type CallPurpose, type Github, GithubError, type GithubRun } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
+import { type OrganizationFiles, readOrganizationFile } from './organization-file.ts';
 import { createPollSource, type PollSource, visibilityAnswer, visibilityOf } from './poll-source.ts';
 import type { Caller } from './requester.ts';
 import { RunnerGroups } from './runner-groups.ts';
@@ -33,7 +34,7 @@ export interface GithubOptions {
 const METHOD_MS = 30_000;
 
 /** Constructing it makes no calls and does not fail: invalid credentials make each call fail. */
-export function createGithub(options: GithubOptions): Github & PollSource {
+export function createGithub(options: GithubOptions): Github & PollSource & OrganizationFiles {
   const { registration, budgets, times, clock, random, onMended, onAuthorized } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
   let requesters: RequesterFor | undefined;
@@ -91,6 +92,8 @@ export function createGithub(options: GithubOptions): Github & PollSource {
     readRun: (owner, repository, runId, purpose = 'verify') =>
       readRun(requesterFor(owner), { owner, repository, runId, purpose }),
     seesRepository: (owner, repository) => seesRepository(requesterFor(owner), owner, repository),
+    readOrganizationFile: (organization, mostCharacters) =>
+      readOrganizationFile(requesterFor(organization), organization, mostCharacters),
     readVisibility: (owner, repository) => readVisibility(requesterFor(owner), owner, repository),
     ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor, onMended }),
   };

@@ -21,6 +21,8 @@ export interface GithubCall<T> {
   readonly purpose: CallPurpose;
   /** Must accept its own output unchanged: cached answers are stored in parsed form. */
   readonly answer: z.ZodType<T>;
+  /** Default: GitHub's JSON. */
+  readonly mediaType?: string;
   /** The scope in which it registers a runner. */
   readonly registersAt?: string;
   /** Statuses that the caller handles as answers rather than failures. */
@@ -195,6 +197,7 @@ export class Requester implements Caller {
             ...call.parameters,
             headers: {
               ...HEADERS,
+              ...(call.mediaType === undefined ? {} : { accept: call.mediaType }),
               authorization: bearer.header,
               ...(remembered === undefined ? {} : { 'if-none-match': remembered.etag }),
             },

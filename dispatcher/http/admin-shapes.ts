@@ -183,6 +183,21 @@ const registrationViewSchema = z.object({
     })
     .nullable()
     .default(null),
+  /** Defaults of its organization; null: it does not ask for them. */
+  organizationDefaults: z
+    .object({
+      mode: z.enum(['default', 'forced']),
+      /** `acme/.github-private/shr.yaml`; null: there is none that its credentials see, or none was read yet. */
+      file: z.string().nullable(),
+      /** Git's hash of what is in force. */
+      blob: z.string().nullable(),
+      /** When GitHub last said what is in it. */
+      readAt: time.nullable(),
+      /** Of its defaults, those that no label could ask for. */
+      unused: z.array(z.string()),
+    })
+    .nullable()
+    .default(null),
 });
 
 const fileProblemSchema = z.object({

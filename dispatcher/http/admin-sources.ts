@@ -19,6 +19,7 @@ import type { Log } from '../log.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Double, KeptRegistration, Origin, Registration, SourceState } from '../model/registration.ts';
 import type { RegistrationNote, RegistrationProblem } from '../observability/problems.ts';
+import type { OrganizationStatus } from '../sources/organization-defaults.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type { PollStatus } from './admin-views.ts';
 import type { SessionRegister } from './oidc/session-endpoints.ts';
@@ -94,6 +95,8 @@ export interface AdminSources extends SightSources {
   notes?(registration: Registration): readonly RegistrationNote[];
   /** What containers of the registration have reported since the start. */
   runnerVersions?(registration: string): readonly SeenVersion[];
+  /** Undefined: it does not ask for the defaults of its organization. */
+  organizationOf?(registration: string): OrganizationStatus | undefined;
   /** For `/api/explain`. */
   admit?: Admit;
   /** Of people who are logged in; undefined: they cannot log in. */

@@ -15,6 +15,7 @@ import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Pause } from '../lifecycle/pauses.ts';
 import type { Backend, Claim, Commit, Origin, Quarantined, Registration, SourceState } from '../model/registration.ts';
 import type { RegistrationNote, RegistrationProblem } from '../observability/problems.ts';
+import type { OrganizationStatus } from '../sources/organization-defaults.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type {
   AuditEntryView,
@@ -72,6 +73,8 @@ export interface RegistrationFacts {
   readonly versions: readonly SeenVersion[];
   /** Undefined: from the folder. */
   readonly origin?: (Origin & { readonly commit: Commit | null }) | undefined;
+  /** Undefined: it does not ask for the defaults of its organization. */
+  readonly organization?: OrganizationStatus | undefined;
 }
 
 export function registrationView({
@@ -83,6 +86,7 @@ export function registrationView({
   notes = [],
   versions,
   origin,
+  organization,
 }: RegistrationFacts): RegistrationView {
   return {
     name: registration.name,
@@ -120,7 +124,12 @@ export function registrationView({
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
     notes: notes.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
     origin: origin === undefined ? null : originView(origin),
+    organizationDefaults: organization === undefined ? null : organizationView(organization),
   };
+}
+
+function organizationView({ file, mode, readAtMs, unused }: OrganizationStatus) {
+  return { mode, file: file?.file ?? null, blob: file?.blob ?? null, readAt: iso(readAtMs), unused: [...unused] };
 }
 
 function originView({ commit, file, source }: NonNullable<RegistrationFacts['origin']>): RegistrationView['origin'] {

@@ -95,6 +95,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
                 poll: sources.pollStatus?.(registration.name),
                 live: live.get(registration.name) ?? new Map(),
                 origin: originOf(registration.name),
+                organization: sources.organizationOf?.(registration.name),
                 versions: sources.runnerVersions?.(registration.name) ?? [],
                 breakers: closed,
                 notes: sources.notes?.(registration) ?? [],

@@ -106,7 +106,7 @@ export class RunRooms {
     if (registration === undefined || counts === undefined) return undefined;
     const own = registration.maxRunnersPerRun;
     if (own !== undefined && (counts.get(name)?.get(runId) ?? 0) >= own) {
-      return `its workflow run has ${inWords(own)}, as many as the registration gives to one (\`maxRunnersPerRun\`)`;
+      return `its workflow run has ${inWords(own)}, as many as the registration gives to one (${registration.organization?.decided['maxRunnersPerRun'] ?? '`maxRunnersPerRun`'})`;
     }
     const most = registration.grant?.limits.maxRunnersPerRun;
     if (most === undefined) return undefined;

@@ -212,6 +212,49 @@ export interface Policy {
 }
 
 /**
+ * What the `shr.yaml` of an organization narrows. Absent: it says nothing of it. Lists are globs; the empty one covers
+ * nothing. A switch is only ever off.
+ */
+export interface OrganizationPolicy {
+  readonly maxCpu?: number;
+  readonly maxMemoryGiB?: number;
+  readonly maxDiskGiB?: number;
+  readonly maxTimeLimitMs?: number;
+  readonly images?: readonly string[];
+  readonly subnets?: readonly string[];
+  readonly securityGroups?: readonly string[];
+  readonly workflows?: readonly string[];
+  readonly branches?: readonly string[];
+  readonly events?: readonly string[];
+  readonly actors?: readonly string[];
+  readonly spot?: false;
+  readonly dockerInDocker?: false;
+  readonly publicRepositories?: false;
+  readonly forks?: false;
+}
+
+/** The `shr.yaml` of an organization's `.github-private` or `.github`. */
+export interface OrganizationFile {
+  /** `acme/.github-private/shr.yaml` */
+  readonly file: string;
+  /** Git's own hash of its content. */
+  readonly blob: string;
+  readonly policy: OrganizationPolicy;
+  readonly defaults: OrganizationShape;
+  readonly maxRunnersPerRun?: number;
+  /** Position of a field, as `acme/.github-private/shr.yaml:3:5`, by name, such as `policy.maxCpu`. */
+  readonly places: Readonly<Record<string, string>>;
+}
+
+export type OrganizationShape = Pick<ShapeDefaults, 'cpu' | 'memoryGiB' | 'architecture' | 'image' | 'timeLimitMs'>;
+
+/** What of it holds for one registration. */
+export interface OrganizationLimits extends Pick<OrganizationFile, 'file' | 'policy' | 'places'> {
+  /** Fields of the registration that have their value from there, with the position: `policy.forks`, `maxRunnersPerRun`. */
+  readonly decided: Readonly<Record<string, string>>;
+}
+
+/**
  * Part of a shape, by name: a registration's default, or a platform's `shape-NAME`. The region follows from the backend,
  * the prefix of a bucket from the repository.
  */
@@ -277,6 +320,12 @@ export interface Registration {
   readonly requireHook?: true;
   /** Its jobs are matched, planned and reported; nothing is launched for them and nothing registered. Absent: they are served. */
   readonly observe?: true;
+  /** The `shr.yaml` of its organization is read. Absent: it is not. */
+  readonly organizationDefaults?: 'default' | 'forced';
+  /** As it was read last: never in a file. */
+  readonly organization?: OrganizationLimits;
+  /** Why nothing may be admitted yet: what its organization forces is not known. */
+  readonly organizationUnknown?: string;
   /** Runners that are started ahead of their jobs. Each pool has a shape, or labels, of its own. */
   readonly standby?: readonly StandbyPool[];
 }

@@ -19,7 +19,8 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import { type OldVersion, oldVersionWords } from '../versions/runner-versions.ts';
 
 /**
- * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
+ * - `configuration`: another registration has the same right to some of its jobs, or the defaults of its organization
+ *   cannot be read. One whose file is wrong is set aside.
  * - `webhook`: deliveries to its endpoint have a wrong signature, or none; anyone can send such.
  * - `poll`: GitHub does not tell all of its open jobs.
  * - `sweep`: what exists at GitHub or at a backend could not be listed, or what is left of a runner there not be removed.
@@ -83,6 +84,7 @@ export interface ProblemSources {
   readonly skew: ClockSkew | undefined;
   readonly others: readonly OtherDispatcher[];
   readonly oldVersion?: OldVersion | undefined;
+  readonly organization?: { readonly message: string; readonly sinceMs: number } | undefined;
   readonly ledger?: LedgerClosure | undefined;
   readonly silent?: readonly SilentImage[];
   /** Where runners are told to call. */
@@ -99,6 +101,7 @@ export function problemsOf({
   skew,
   others,
   ledger,
+  organization,
   oldVersion,
   silent = [],
   callbackUrl = '',
@@ -114,6 +117,7 @@ export function problemsOf({
       sinceMs: other.createdAtMs,
     })),
     ...configuration.map((message) => ({ kind: 'configuration' as const, about: null, message, sinceMs: null })),
+    ...(organization === undefined ? [] : [{ kind: 'configuration' as const, about: null, ...organization }]),
     ...webhook,
     ...poll.map(({ about, message, sinceMs }) => ({ kind: 'poll' as const, about, message, sinceMs })),
     ...sweep.map(({ about, failure, sinceMs }) => ({

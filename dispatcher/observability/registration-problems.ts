@@ -14,6 +14,8 @@ export interface RegistrationProblemsOptions {
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
   readonly oldVersion?: (registration: string) => OldVersion | undefined;
+  /** Why the defaults of its organization could not be read. */
+  readonly organization?: (registration: string) => { readonly message: string; readonly sinceMs: number } | undefined;
   /** Where runners are told to call. */
   readonly callbackUrl?: string;
   readonly skewOf: (apiUrl: string) => ClockSkew | undefined;
@@ -48,6 +50,7 @@ export class RegistrationProblems {
       silent: engine.silentImages(registration),
       callbackUrl: this.#options.callbackUrl ?? '',
       oldVersion: this.#options.oldVersion?.(registration),
+      organization: this.#options.organization?.(registration),
       skew: found === undefined ? undefined : skewOf(found.apiUrl),
     });
   }

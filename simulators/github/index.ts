@@ -149,6 +149,8 @@ export interface GithubSimulator {
   reject(approval: Approval): number;
   cancel(target: { readonly runId: number } | { readonly jobId: number }): void;
   rerun(runId: number, which?: 'all' | 'failed'): RunView;
+  /** On the default branch; undefined removes it. The path has no folder. */
+  putFile(file: { owner: string; repository: string; path: string; text: string | undefined }): void;
   addRepository(owner: string, name: string, visibility?: 'public' | 'private' | 'internal'): void;
   addHook(target: HookTarget): number;
   run(id: number): RunView | undefined;
@@ -246,6 +248,11 @@ export async function startGithubSimulator(options: SimulatorOptions = {}): Prom
     faults,
     pushWorkflow({ owner, repository, ...push }) {
       return views.run(runs.push({ repository: repositoryNamed(owner, repository), ...push }));
+    },
+    putFile({ owner, repository, path, text }) {
+      const { files } = repositoryNamed(owner, repository);
+      if (text === undefined) files.delete(path);
+      else files.set(path, text);
     },
     approve(approval) {
       const jobs = gated(approval);

@@ -26,6 +26,8 @@ export interface Repository {
   readonly visibility: Visibility;
   readonly openEnvironments: ReadonlySet<string>;
   readonly createdAtMs: number;
+  /** On the default branch, by path. */
+  readonly files: Map<string, string>;
   runCount: number;
 }
 

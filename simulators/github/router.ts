@@ -39,7 +39,13 @@ export type Reply =
       readonly body: unknown;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  | { readonly kind: 'text'; readonly status: number; readonly body: string }
+  | {
+      readonly kind: 'text';
+      readonly status: number;
+      readonly body: string;
+      /** Default: `text/plain`. */
+      readonly mediaType?: string;
+    }
   | { readonly kind: 'empty'; readonly status: number };
 
 export function json(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Reply {
@@ -56,6 +62,8 @@ export interface Call {
   /** The client's base address, without the query, for pagination links. */
   readonly url: string;
   readonly query: URLSearchParams;
+  /** The header. */
+  readonly accept: string;
   readonly credential: Credential;
   /** A path parameter; throws when the pattern does not have it. */
   param(name: string): string;

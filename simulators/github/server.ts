@@ -112,7 +112,7 @@ async function handle(exchange: Exchange, route: Route, params: ReadonlyMap<stri
     const reply = await route.handler(callOf(exchange, route, params, credential));
     if (silence) return fallSilent(response, silence.how);
     const etag =
-      method === 'GET' && reply.kind === 'json' && reply.status === 200 ? etagOf(exchange, reply) : undefined;
+      method === 'GET' && reply.kind !== 'empty' && reply.status === 200 ? etagOf(exchange, reply) : undefined;
     if (etag) exchange.headers['etag'] = etag;
     const unchanged = etag !== undefined && matches(exchange.request.headers['if-none-match'], etag);
     if (unchanged && !route.free) limits.refund(key);
@@ -191,6 +191,7 @@ function callOf(exchange: Exchange, route: Route, params: ReadonlyMap<string, st
     route: route.pattern,
     url: exchange.url,
     query: exchange.query,
+    accept: exchange.request.headers.accept ?? '',
     credential,
     param,
     id(name) {
@@ -233,7 +234,7 @@ async function read(request: IncomingMessage): Promise<string | undefined> {
 }
 
 /** Differs between credentials, as on GitHub: a new installation token invalidates old ETags. */
-function etagOf({ request }: Exchange, reply: Reply & { kind: 'json' }): string {
+function etagOf({ request }: Exchange, reply: Reply & { kind: 'json' | 'text' }): string {
   const hash = createHash('sha256')
     .update(request.headers.authorization ?? '')
     .update(JSON.stringify(reply.body));
@@ -252,7 +253,13 @@ function sendReply({ response, method, headers }: Exchange, reply: Reply): void 
     return;
   }
   if (reply.kind === 'text') {
-    send(response, method, { ...headers, 'content-type': 'text/plain; charset=utf-8' }, reply.status, reply.body);
+    send(
+      response,
+      method,
+      { ...headers, 'content-type': `${reply.mediaType ?? 'text/plain'}; charset=utf-8` },
+      reply.status,
+      reply.body,
+    );
     return;
   }
   const all = { ...headers, ...reply.headers, 'content-type': 'application/json; charset=utf-8' };

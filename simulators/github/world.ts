@@ -202,6 +202,7 @@ export class World {
       visibility: options.visibility ?? 'private',
       openEnvironments: new Set(options.openEnvironments ?? []),
       createdAtMs: this.now(),
+      files: new Map(),
       runCount: 0,
     };
     this.repositories.set(`${owner.login}/${repository.name}`.toLowerCase(), repository);

@@ -28,6 +28,7 @@ const lists: Readonly<Record<string, number>> = {
   'dispatcher/admission/backend-choice.ts': 1,
   'dispatcher/admission/granted.ts': 1,
   'dispatcher/admission/grants.ts': 1,
+  'dispatcher/admission/organization.ts': 2,
   'dispatcher/admission/wish-words.ts': 1,
   'dispatcher/admission/wish.ts': 1,
   'dispatcher/backends/pool.ts': 1,

@@ -58,6 +58,23 @@ describe('shr doctor, of what is at GitHub', () => {
     }
   }
 
+  it('says whether the defaults of an organization can be read, and what is wrong in them', async () => {
+    const owners = [{ login: 'acme', repositories: [{ name: 'web' }, { name: '.github-private' }] }];
+    fixture = await startInstallation({ ...withToken, owners });
+    const put = (text: string) =>
+      fixture.github.putFile({ owner: 'acme', repository: '.github-private', path: 'shr.yaml', text });
+    const findings = async () =>
+      (await notOk()).filter(({ subject }) => subject === 'organization defaults').map(({ message }) => message);
+    await fixture.register('acme', { ...token, organizationDefaults: 'forced' });
+    expect(await findings(), 'none is no fault').to.deep.equal([]);
+    put('policy: { maxCpuu: 1 }');
+    const [broken] = await findings();
+    expect(broken).to.include('acme/.github-private/shr.yaml:1:11: policy.maxCpuu');
+    await fixture.register('acme', { organizationDefaults: 'forced' });
+    const [refused] = (await notOk()).filter(({ subject }) => subject === 'organization defaults');
+    expect(refused?.cure, 'the App').to.include('Contents: read');
+  });
+
   it('says that a user account is an organization', async () => {
     fixture = await startInstallation(withToken);
     await fixture.register('acme', { organization: undefined, runnerGroup: undefined, user: 'acme', ...token });

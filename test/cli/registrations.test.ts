@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { AddressStatus } from '../../dispatcher/callbacks/own-address.ts';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
 import { secretNotes } from '../../dispatcher/observability/problems.ts';
+import type { OrganizationStatus } from '../../dispatcher/sources/organization-defaults.ts';
 import { breaker, failure } from '../failures/examples.ts';
 import { type Fixture, MINUTE, NOW, openFixture } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
@@ -75,6 +76,30 @@ describe('shr registrations', () => {
     );
     expect(lines[2]).to.match(/^globex +organization globex +main +0\/10 +every 1m$/);
     expect(lines).to.have.length(3);
+  });
+
+  it('shows which defaults of its organization are in force, and of when', async () => {
+    const base = { mode: 'forced', readAtMs: NOW - MINUTE, unused: ['defaults.cpu'] } as const;
+    const blob = '9e26dfeeb6e641a33dae4961196235bdb965b21b';
+    const file = { file: 'acme/.github-private/shr.yaml', blob, policy: {}, defaults: {}, places: {} };
+    const shown = async (status: OrganizationStatus) => {
+      const own = await openFixture({ organizationOf: (name) => (name === 'acme' ? status : undefined) });
+      try {
+        return (await run(registrationsCommand, ['show', 'acme', '--url', own.url])).out;
+      } finally {
+        await own.close();
+      }
+    };
+    expect(await shown({ ...base, file })).to.match(
+      /^organization +forced, of acme\/\.github-private\/shr\.yaml \(blob 9e26dfe\w*\), read 1m00s ago; not used, because no label may ask for it: defaults\.cpu$/m,
+    );
+    expect(await shown({ ...base, file: null, unused: [] })).to.match(
+      /^organization +forced, no shr\.yaml in .*, read 1m00s ago$/m,
+    );
+    expect(await shown({ ...base, file: undefined, readAtMs: null })).to.match(/^organization +forced, not read yet$/m);
+    expect((await run(registrationsCommand, ['show', 'acme', '--url', fixture.url])).out).not.to.match(
+      /^organization /m,
+    );
   });
 
   it('shows one with all of its problems, closed backends among them', async () => {

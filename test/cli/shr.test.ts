@@ -329,6 +329,18 @@ describe('shr', () => {
     beforeEach(() => run(['init', '--organization', 'acme']));
     const explain = (...args: string[]) => run(['explain', '--repo', 'acme/web', ...args]);
 
+    it('says that the defaults of an organization are not read by the files alone', async () => {
+      const file = join(folder, 'registrations/acme.yaml');
+      await writeFile(file, `${await readFile(file, 'utf8')}\norganizationDefaults: forced\n`);
+      const { code, out } = await explain('--labels', 'serverless-hosted-runner');
+      expect(code).to.equal(0);
+      expect(out).to.match(
+        /^note +the defaults of the organization \(forced\) are not read here: .* --url or --profile$/m,
+      );
+      const json = await explain('--labels', 'serverless-hosted-runner', '--json');
+      expect(JSON.parse(json.out).note).to.include('not read here');
+    });
+
     it('shows the line of the registration that decided', async () => {
       const file = join(folder, 'registrations/acme.yaml');
       const yaml = await readFile(file, 'utf8');

@@ -17,6 +17,7 @@ import { checkIntake } from './intake.ts';
 import { checkLedgerDisk } from './ledger-disk.ts';
 import { checkPublicListener } from './listener.ts';
 import { checkOidc } from './oidc.ts';
+import { checkOrganization } from './organization.ts';
 import { checkRepositories } from './repositories.ts';
 import { checkRunners } from './runners.ts';
 import { checkSources } from './sources.ts';
@@ -99,8 +100,9 @@ async function checkWith(
   const ways = { budgets: new BudgetPool(clock), times, clock, random };
   const repositories = credentials.usable ? await checkRepositories(registration, ways) : undefined;
   const runners = credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : [];
+  const organization = credentials.usable ? await checkOrganization(registration, ways) : [];
   return {
-    findings: [...credentials.findings, ...(repositories?.findings ?? []), ...runners],
+    findings: [...credentials.findings, ...(repositories?.findings ?? []), ...runners, ...organization],
     events: credentials.events,
   };
 }

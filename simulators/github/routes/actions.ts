@@ -3,6 +3,7 @@ import { sees } from '../auth.ts';
 import type { CheckRun, Job, Repository, Run } from '../model.ts';
 import { fullName } from '../model.ts';
 import { isoOrNull, nodeId } from '../payloads/account.ts';
+import { filePayload } from '../payloads/file.ts';
 import { fullRepository, liteRepository, repositoryPayload } from '../payloads/repository.ts';
 import { jobPayload, runPayload } from '../payloads/run.ts';
 import { type Call, json, noContent, notFound, paginate, Refusal, type Reply, type Router } from '../router.ts';
@@ -18,6 +19,17 @@ export function addActionsRoutes(router: Router, context: Context): void {
   router.add('GET', base, (call) =>
     json(fullRepository(repositoryOf(context, call, 'metadata', 'read'), context.urls())),
   );
+
+  router.add('GET', `${base}/contents/:path`, (call) => {
+    const repository = repositoryOf(context, call, 'contents', 'read');
+    const path = call.param('path');
+    const text = repository.files.get(path);
+    if (text === undefined) throw notFound();
+    if (/application\/vnd\.github\.(?:v3\.)?raw/.test(call.accept)) {
+      return { kind: 'text', status: 200, body: text, mediaType: 'application/vnd.github.raw+json' };
+    }
+    return json(filePayload(repository, { path, text }, context.urls()));
+  });
 
   router.add('GET', '/orgs/:org/repos', (call) => {
     const account = world.account(call.param('org'));

@@ -52,6 +52,29 @@ describe('GitHub simulator: the wire', () => {
     );
   });
 
+  it('has files, as they are and as GitHub describes them, and answers 304 to an unchanged one', async () => {
+    const path = 'GET /repos/acme/web/contents/shr.yaml';
+    const raw = { headers: { accept: 'application/vnd.github.raw+json' } };
+    expect((await send(path)).status).to.equal(404);
+    const text = 'policy: { maxCpu: 8 }\n'.repeat(5);
+    simulator.putFile({ ...target, path: 'shr.yaml', text });
+    const described = await send(path);
+    expect(described.body).to.include({ type: 'file', encoding: 'base64', size: text.length, path: 'shr.yaml' });
+    expect(described.body).to.have.property('sha').with.length(40);
+    const answer = async (etag: string) => {
+      const headers = { ...raw.headers, authorization: `Bearer ${token()}`, 'if-none-match': etag };
+      return await fetch(`${simulator.url}/repos/acme/web/contents/shr.yaml`, { headers });
+    };
+    const first = await answer('');
+    expect(first.headers.get('content-type')).to.equal('application/vnd.github.raw+json; charset=utf-8');
+    expect(await first.text()).to.equal(text);
+    const before = await used();
+    expect((await answer(first.headers.get('etag') ?? '')).status).to.equal(304);
+    expect(await used()).to.equal(before);
+    simulator.putFile({ ...target, path: 'shr.yaml', text: undefined });
+    expect((await answer(first.headers.get('etag') ?? '')).status).to.equal(404);
+  });
+
   it('answers 304 to an unchanged list, at no cost', async () => {
     simulator.pushWorkflow({ ...target, yaml });
     const path = 'GET /repos/acme/web/actions/runs?status=queued';
