@@ -393,6 +393,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
       standby: () => engine.standby(),
+      canary: (registration) => engine.canary(registration),
       laneReason: (laneKey) => engine.laneReason(laneKey),
       jobReason: (job) => engine.jobReason(job),
       forgetRunner: (name) => engine.forget(name),

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type LaneView, laneListSchema, type PoolView } from '../http/admin-shapes.ts';
+import { canaryWords } from '../lifecycle/canaries.ts';
 import { adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more } from './admin-text.ts';
 import { printTable } from './output.ts';
@@ -45,6 +46,9 @@ function printLanes(terminal: Terminal, lanes: readonly LaneView[], somethingRun
     { title: 'creating', value: (lane) => lane.supply.creating, align: 'right' },
     { title: 'starting', value: (lane) => lane.supply.starting, align: 'right' },
     { title: 'online', value: (lane) => lane.supply.online, align: 'right' },
+    ...(lanes.some(({ canary }) => canary !== null)
+      ? [{ title: 'canary', value: ({ canary }: LaneView) => canary && canaryWords(canary, canary.stopped) }]
+      : []),
     { title: 'why', value: (lane) => lane.waitReason ?? '' },
   ]);
 }

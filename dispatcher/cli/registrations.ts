@@ -18,6 +18,7 @@ import {
   type SourceView,
 } from '../http/admin-shapes.ts';
 import { formatDuration } from '../labels/duration.ts';
+import { canaryWords } from '../lifecycle/canaries.ts';
 import { formatProblem } from '../model/problem.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more, told } from './admin-text.ts';
@@ -215,6 +216,12 @@ function pollText({ poll }: RegistrationView, nowMs: number): string {
   return `${how}${last}${waitMs > 0 ? `, waits ${formatDuration(Math.ceil(waitMs / SECOND) * SECOND)} for the limits of GitHub's API` : ''}`;
 }
 
+function canaryText({ canary }: RegistrationView): string | null {
+  if (canary === null) return null;
+  if (canary.stopped !== null) return canaryWords(canary, true);
+  return `${canaryWords(canary, false)}, ${canary.failed} of its last ${canary.starts} starts failed`;
+}
+
 function problemsText(problems: readonly ProblemView[]): string {
   const [first, ...others] = problems;
   if (first === undefined) return '';
@@ -238,6 +245,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
       ['priority', String(registration.priority)],
       ['observes', registration.observes ? 'yes: nothing is launched (`shr observe` reports)' : null],
       ['runners', `${registration.liveRunners} of ${registration.maxRunners}`],
+      ['canary', canaryText(registration)],
       ['poll', pollText(registration, nowMs)],
       ['repositories', poll.repositories === null ? null : String(poll.repositories)],
       ['next poll', poll.nextAt],

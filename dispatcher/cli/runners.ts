@@ -141,6 +141,7 @@ function printRunner(terminal: Terminal, runner: RunnerView, nowMs: number): voi
       ['GitHub runner', runner.githubRunner === null ? null : String(runner.githubRunner)],
       ['job', runner.job],
       ['launched for', runner.launchedFor],
+      ['candidate image', runner.candidate],
       ['draining', runner.drainReason],
       ['failure', runner.failure === null ? null : `${runner.failure.kind}: ${placedWords(runner.failure)}`],
     ]),

@@ -17,7 +17,7 @@ import { isGlob, isWithin } from '../labels/glob.ts';
 import { quote } from '../labels/values.ts';
 import type { Path } from '../model/problem.ts';
 import type { Backend, Grant, Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
-import { messageOf, refuse } from './held.ts';
+import { messageOf, ON_SHARED, refuse } from './held.ts';
 import type { Reading } from './reading.ts';
 import type { ShapeFile } from './schema.ts';
 
@@ -51,8 +51,6 @@ const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
 function isShapeField(field: GrantField): field is ShapeField {
   return Object.hasOwn(DEFAULT_OF, field);
 }
-
-const ON_SHARED = ' on shared backends';
 
 export function holdDefaults(
   reading: Reading,

@@ -5,6 +5,8 @@ import type { Path } from '../model/problem.ts';
 import type { Grant } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 
+export const ON_SHARED = ' on shared backends';
+
 export function refuse(reading: Reading, path: Path, grant: Grant, what: Ungranted, where = ''): void {
   if (!reading.unresolved(path)) reading.problem(path, messageOf(grant, what, where), cureOf(grant, what));
 }

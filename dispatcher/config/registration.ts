@@ -9,6 +9,7 @@ import { NO_PRESETS } from './presets.ts';
 import type { Reading } from './reading.ts';
 import { readApiUrl, readOwnCredentials } from './registration-access.ts';
 import { readBackends } from './registration-backends.ts';
+import { readCanary } from './registration-canary.ts';
 import { readClaim, readLabels } from './registration-claim.ts';
 import { noCallbackWords, type RegistrationContext } from './registration-context.ts';
 import { readMaintenance } from './registration-maintenance.ts';
@@ -126,7 +127,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   const claims = wrong ? undefined : { name: context.name, host, claim, labels, priority, ...granted };
   if (credentials === undefined || backends.length === 0) return { registration: undefined, claims };
   const whole = { ...registration, ...granted, claim, credentials };
-  return { registration: { ...whole, ...(await readStandby(reading, context, whole)) }, claims };
+  const standby = await readStandby(reading, context, whole);
+  return { registration: { ...whole, ...standby, ...readCanary(reading, whole) }, claims };
 }
 
 /** There is one organization to ask, and its credentials see it. */

@@ -94,6 +94,8 @@ const endpointSecrets = z
   .min(1)
   .max(2, 'at most two: the new one and the old one, while rotating')
   .meta({ examples: [['${file:secrets/webhook-secret}']] });
+/** Beyond it the stable image would be the exception. */
+const MAX_CANARY_PERCENT = 50;
 /** Named images of one registration. */
 const MAX_IMAGES = 500;
 /** Per instance, besides ours: Alibaba Cloud allows 20 tags in total, and ours are packed into few. */
@@ -386,6 +388,19 @@ export const registrationFile = strict({
     .optional()
     .describe('Runners that are started ahead of their jobs. Parked ones need listen.public.url in dispatcher.yaml.')
     .meta({ examples: [[{ size: 2 }]] }),
+  canary: strict({
+    image: image
+      .describe('As `img-…` of a job would name it: an image of `images`, a tag, a preset or a full reference.')
+      .meta({ examples: ['ghcr.io/acme/runner:2.336'] }),
+    percent: z
+      .int()
+      .min(1)
+      .max(MAX_CANARY_PERCENT, 'the rest stays on the stable image: at most half are on the candidate')
+      .meta({ examples: [10] }),
+  })
+    .optional()
+    .describe('So many of the launches with `defaults.image` use this one. It is stopped when too many starts fail.')
+    .meta({ examples: [{ image: 'ghcr.io/acme/runner:2.336', percent: 10 }] }),
   poll: strict({
     interval: z.union([z.literal('off'), duration]).optional(),
     repositories: z

@@ -92,7 +92,7 @@ const problemViewSchema = z.object({
 });
 
 const closureViewSchema = z.object({
-  /** `account`, `capacity`, `refused`, `start`, `idle` or `unfit`. */
+  /** `account`, `capacity`, `refused`, `start`, `idle`, `unfit` or, of a candidate image, `canary`. */
   rule: z.string(),
   /** The image and shape concerned; null: the whole backend. */
   about: z.string().nullable(),
@@ -123,6 +123,17 @@ const backendViewSchema = z.object({
   /** When the service last accepted a launch, since the dispatcher started. */
   lastSuccessAt: time,
   closures: z.array(closureViewSchema),
+});
+
+/** The candidate image, which takes a part of the launches. */
+const canaryViewSchema = z.object({
+  image: z.string(),
+  percent: count,
+  /** Of its last 20 starts at most. */
+  starts: count,
+  failed: count,
+  /** When it was stopped, and why; null: it is in use. */
+  stopped: z.object({ at: z.string(), reason: z.string(), failure: failureViewSchema }).nullable(),
 });
 
 const registrationViewSchema = z.object({
@@ -172,6 +183,8 @@ const registrationViewSchema = z.object({
    * earlier version answers without them.
    */
   notes: z.array(problemViewSchema).default([]),
+  /** A dispatcher of an earlier version answers without it. */
+  canary: canaryViewSchema.nullable().default(null),
   /** Where it is kept, if not in the folder of the dispatcher. */
   origin: z
     .object({
@@ -240,6 +253,8 @@ const laneViewSchema = z.object({
   oldestQueuedAt: time,
   /** What its waiting jobs wait for; null if none is waiting. */
   waitReason: z.string().nullable(),
+  /** Of which its launches take a part; null: all use the image of its jobs. */
+  canary: z.object({ image: z.string(), percent: count, stopped: z.boolean() }).nullable().default(null),
 });
 
 const jobViewSchema = z.object({
@@ -292,6 +307,8 @@ const runnerViewSchema = z.object({
   githubRunner: z.number().nullable(),
   job: z.string().nullable(),
   launchedFor: z.string().nullable(),
+  /** Its image, where it is the registration's candidate; null: it has the image of its lane. */
+  candidate: z.string().nullable().default(null),
   onlineAt: time,
   busyAt: time,
   finishedAt: time,
@@ -663,6 +680,7 @@ export type RegistrationDetail = z.infer<typeof registrationDetailSchema>;
 export type SourceView = z.infer<typeof sourceViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type PoolView = z.infer<typeof poolViewSchema>;
+export type CanaryView = z.infer<typeof canaryViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;
 export type AbsentView = z.infer<typeof absentSchema>;
 export type JobView = z.infer<typeof jobViewSchema>;

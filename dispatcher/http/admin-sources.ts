@@ -77,6 +77,8 @@ export interface AdminSources extends SightSources {
   problems?(registration: string): readonly RegistrationProblem[];
   /** Why the ledger takes no writes; undefined while it does. */
   ledgerClosed?(): LedgerClosure | undefined;
+  /** `engine.canary`. */
+  canary?(registration: string): ReturnType<Engine['canary']>;
   /** `engine.standby`. Undefined: there are no pools. */
   standby?(): ReturnType<Engine['standby']>;
   /** `engine.laneReason` and `engine.jobReason`. */

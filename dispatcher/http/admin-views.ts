@@ -10,6 +10,7 @@ import type { Admission } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import type { AuditRow, Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry, TokenRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
+import { type CanaryState, failedOf } from '../lifecycle/canary-rules.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Pause } from '../lifecycle/pauses.ts';
@@ -21,6 +22,7 @@ import type {
   AuditEntryView,
   BackendView,
   BreakerView,
+  CanaryView,
   ClosureView,
   Explanation,
   FailureView,
@@ -71,6 +73,7 @@ export interface RegistrationFacts {
   readonly problems: readonly RegistrationProblem[];
   readonly notes?: readonly RegistrationNote[];
   readonly versions: readonly SeenVersion[];
+  readonly canary?: CanaryState | undefined;
   /** Undefined: from the folder. */
   readonly origin?: (Origin & { readonly commit: Commit | null }) | undefined;
   /** Undefined: it does not ask for the defaults of its organization. */
@@ -85,6 +88,7 @@ export function registrationView({
   problems,
   notes = [],
   versions,
+  canary,
   origin,
   organization,
 }: RegistrationFacts): RegistrationView {
@@ -121,6 +125,7 @@ export function registrationView({
       version,
       lastSeenAt: new Date(lastSeenMs).toISOString(),
     })),
+    canary: canary === undefined ? null : canaryView(canary),
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
     notes: notes.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
     origin: origin === undefined ? null : originView(origin),
@@ -207,7 +212,20 @@ export function failureView({ source, kind, code, requestId, message, atMs }: Fa
   return { source, kind, code, requestId, message, at: new Date(atMs).toISOString() };
 }
 
-export function laneView(counts: LaneCounts, waitReason: string | undefined): LaneView {
+function canaryView(canary: CanaryState): CanaryView {
+  const { image, percent, starts, stopped } = canary;
+  const how = stopped && {
+    ...{ at: new Date(stopped.atMs).toISOString(), reason: stopped.reason, failure: failureView(stopped.failure) },
+  };
+  return { image, percent, starts: starts.length, failed: failedOf(canary), stopped: how };
+}
+
+/** `canary`: of those whose image is the registration's default. */
+export function laneView(
+  counts: LaneCounts,
+  waitReason: string | undefined,
+  canary?: CanaryState | undefined,
+): LaneView {
   const { lane } = counts;
   return {
     key: lane.key,
@@ -227,6 +245,8 @@ export function laneView(counts: LaneCounts, waitReason: string | undefined): La
     },
     oldestQueuedAt: iso(counts.oldestQueuedSinceMs),
     waitReason: waitReason ?? null,
+    canary:
+      canary === undefined ? null : { image: canary.image, percent: canary.percent, stopped: canary.stopped !== null },
   };
 }
 
@@ -286,6 +306,7 @@ export function runnerView(
     githubRunner: runner.githubRunnerId,
     job: runner.jobKey,
     launchedFor: runner.forJobKey,
+    candidate: runner.candidate,
     onlineAt: iso(runner.onlineAtMs),
     busyAt: iso(runner.busyAtMs),
     finishedAt: iso(runner.finishedAtMs),

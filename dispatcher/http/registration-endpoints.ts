@@ -1,6 +1,7 @@
 /** Registrations, their backends and their lanes. */
 import { type AbsentRegistration, absentAmong } from '../config/absent.ts';
 import type { LaneCounts, Ledger, UnreadableRow } from '../ledger/ledger.ts';
+import type { CanaryState } from '../lifecycle/canary-rules.ts';
 import { breakerProblems, closedBreakers, unreadableBreakerProblems } from '../observability/problems.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { backendPath, lanesQuery, noQuery, registrationPath, registrationsQuery } from './admin-query.ts';
@@ -97,6 +98,7 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
                 origin: originOf(registration.name),
                 organization: sources.organizationOf?.(registration.name),
                 versions: sources.runnerVersions?.(registration.name) ?? [],
+                canary: sources.canary?.(registration.name),
                 breakers: closed,
                 notes: sources.notes?.(registration) ?? [],
                 problems: [
@@ -203,7 +205,11 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
             lanes: await Promise.all(
               rows.map(async (counts) => {
                 const reason = await sources.laneReason(counts.lane.key);
-                return laneView(counts, toldText(sight, counts.lane.registration, reason, backends));
+                return laneView(
+                  counts,
+                  toldText(sight, counts.lane.registration, reason, backends),
+                  canaryOf(sight, counts),
+                );
               }),
             ),
             more: next !== null,
@@ -214,6 +220,12 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
       },
     }),
   ];
+
+  /** Jobs of the lane get the image that it is a candidate for. */
+  function canaryOf(sight: Sight, { lane }: LaneCounts): CanaryState | undefined {
+    const found = sight.registrations.find(({ name }) => name === lane.registration);
+    return found?.defaults.image === lane.wish.image ? sources.canary?.(lane.registration) : undefined;
+  }
 
   function originOf(registration: string) {
     const origin = sources.originOf?.(registration);

@@ -140,6 +140,8 @@ export interface RunnerRow {
   readonly idleLimitMs: number | null;
   /** How long its job may run, where the limit of its instance has the time before the job in it. Null: that one decides. */
   readonly jobLimitMs: number | null;
+  /** The image, where it is the registration's candidate and not its lane's. */
+  readonly candidate: string | null;
   /** The job that this runner was launched for: informational, not a binding. */
   readonly forJobKey: string | null;
   /** The job that GitHub assigned to it. */
@@ -205,9 +207,10 @@ export interface RunnerStep {
   /**
    * What the step means for the job that the runner was planned for: a provider is `called` for it for the first time,
    * the runner is `given-back` (no provider was called), every provider that was called has `refused` it, or another
-   * job has `stolen` it. A parked one is `claimed`: planned and called for at once.
+   * job has `stolen` it. A parked one is `claimed`: planned and called for at once. One that failed on a candidate image is
+   * `forgiven`: it stays planned, and does not count as launched.
    */
-  readonly launch?: 'called' | 'claimed' | 'given-back' | 'refused' | 'stolen';
+  readonly launch?: 'called' | 'claimed' | 'forgiven' | 'given-back' | 'refused' | 'stolen';
 }
 
 /** What was decided about one job. */

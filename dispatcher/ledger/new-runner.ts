@@ -30,6 +30,7 @@ export function newRunner(known: KnownAtFirst): RunnerRow {
     standby: null,
     idleLimitMs: null,
     jobLimitMs: null,
+    candidate: null,
     forJobKey: null,
     jobKey: null,
     onlineAtMs: null,

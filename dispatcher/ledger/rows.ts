@@ -239,6 +239,7 @@ const runnerSchema = z.object({
   standby: z.enum(['booting', 'ready']).nullable(),
   idleLimitMs: integer.nullable(),
   jobLimitMs: integer.nullable(),
+  candidate: text.nullable(),
   forJobKey: text.nullable(),
   jobKey: text.nullable(),
   onlineAtMs: integer.nullable(),

@@ -14,6 +14,8 @@ import type { Log } from '../log.ts';
 import type { BackendHashes } from './backend-hashes.ts';
 import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
+import { Canaries } from './canaries.ts';
+import { type CanaryState, failedOf } from './canary-rules.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 export interface ClosedBackend {
@@ -34,7 +36,7 @@ export interface Usable {
 
 /** What is closed on a backend: all of it, or one image and shape. */
 export interface Closure {
-  readonly rule: RuleName | 'unfit';
+  readonly rule: RuleName | 'unfit' | 'canary';
   /** The image and shape for display; null: the whole backend, or a shape not requested by a launch since the start. */
   readonly about: string | null;
   /** `closed` until its time is up; then `due`, and `probing` while one launch tests it. */
@@ -67,6 +69,8 @@ export interface Launched {
   readonly backend: string;
   readonly specHash: string;
   readonly runner: string;
+  /** Its image, where that is not its lane's. */
+  readonly candidate?: string | null;
 }
 
 interface Load {
@@ -97,6 +101,8 @@ export interface BackendsOptions {
 }
 
 export class Backends {
+  /** Failures of these images close nothing for the stable ones. */
+  readonly canaries: Canaries;
   readonly #breakers: Breakers;
   readonly #names = new Map<string, { readonly registration: string; readonly backend: string }>();
   readonly #loads = new Map<string, Load>();
@@ -123,6 +129,7 @@ export class Backends {
     for (const [registration, backends] of registrations) this.#know(registration, backends, [...backends.keys()]);
     const configurationOf = (registration: string, backend: string) => this.#hashes.get(registration)?.get(backend);
     this.#breakers = new Breakers(ledger, clock, log, configurationOf);
+    this.canaries = new Canaries(ledger, clock, log);
     this.#ledger = ledger;
     this.#clock = clock;
     this.#widest = maxLaunches;
@@ -232,6 +239,12 @@ export class Backends {
   /** The runner has ended, or will not be launched: it no longer tests any backend. */
   release(runner: string): void {
     this.#breakers.release(runner);
+    this.canaries.release(runner);
+  }
+
+  /** Its outcome says whether something that is closed there opens again. */
+  isTest(runner: string): boolean {
+    return this.#breakers.isProbe(runner);
   }
 
   /** The services' messages, if each backend of the lane refuses its image or shape permanently or for long. */
@@ -333,6 +346,11 @@ export class Backends {
 
   /** A container of this image and shape came online there. */
   async recordOnline(launched: Launched): Promise<void> {
+    const { candidate, registration, runner } = launched;
+    if (candidate != null) {
+      await this.canaries.recordOnline({ registration, image: candidate, runner });
+      return;
+    }
     this.#recordHealed(await this.#breakers.heal(placeOf(launched, launched.backend), 'online'));
     this.#breakers.release(launched.runner);
   }
@@ -371,7 +389,9 @@ export class Backends {
       }
     }
     this.#recordHealed(await this.#breakers.reset(registration, backend));
-    return chosen.flatMap(([key]) => closures.get(key) ?? []);
+    const canary = backend === undefined ? await this.canaries.reset(registration) : undefined;
+    const closed = chosen.flatMap(([key]) => closures.get(key) ?? []);
+    return canary?.stopped == null ? closed : [...closed, closureOf(canary, canary.stopped)];
   }
 
   /** By `<registration>/<backend>`. */
@@ -441,6 +461,12 @@ export class Backends {
     this.#loads.set(key, load);
     return load;
   }
+}
+
+function closureOf(canary: CanaryState, { atMs, failure }: NonNullable<CanaryState['stopped']>): Closure {
+  const about = `candidate image ${canary.image}`;
+  const common = { state: 'closed', failure, failures: failedOf(canary), sinceMs: atMs, untilMs: null } as const;
+  return { rule: 'canary', about, ...common };
 }
 
 function unfitKey(lane: Pick<LaneSpec, 'registration' | 'specHash'>, backend: string): string {

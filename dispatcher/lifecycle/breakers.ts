@@ -115,6 +115,11 @@ export class Breakers {
     return true;
   }
 
+  /** It tests something that was closed. */
+  isProbe(runner: string): boolean {
+    return [...this.#probes.values()].includes(runner);
+  }
+
   /** The runner no longer tests anything, whatever its outcome. */
   release(runner: string): void {
     this.#releaseWhere(runner, () => true);

@@ -10,6 +10,7 @@ import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
 import { type BackendHashes, backendHashes } from './backend-hashes.ts';
 import { type BackendStatus, Backends, type Closure } from './backends.ts';
 import { Board } from './board.ts';
+import type { CanaryState } from './canary-rules.ts';
 import { Chores } from './chores.ts';
 import { Doubts } from './doubts.ts';
 import { Ghosts } from './ghosts.ts';
@@ -80,6 +81,8 @@ export interface Engine {
    * minute; earlier when `signal` says that nobody waits for it any more.
    */
   jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer>;
+  /** The candidate image of the registration, and how its starts went; undefined: it has none. */
+  canary(registration: string): CanaryState | undefined;
   /** Each standby pool: how many runners it is to have and why, and how many it has. */
   standby(): Promise<readonly PoolStatus[]>;
   /** Each backend of each registration: whether it is tried, and why not. */
@@ -383,6 +386,10 @@ class LoopingEngine implements Engine {
     return this.#context.silentImages.of(registration);
   }
 
+  canary(registration: string): CanaryState | undefined {
+    return this.#backends.canaries.of(registration);
+  }
+
   async jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer> {
     if (!this.#context.working()) return { kind: 'not-yet' };
     return await this.#standby.answer(runner, signal);
@@ -451,6 +458,7 @@ class LoopingEngine implements Engine {
     }
     await this.#others.load();
     await this.#backends.load();
+    for (const { registration } of this.#options.tenants.values()) await this.#backends.canaries.load(registration);
     await ledger.unsettleOpenJobs(clock.now() - QUEUE_LIMIT_MS);
     // A start is when registrations change, and with them what GitHub may give to whom.
     const heldJobs = await ledger.hastenHeld(clock.now());
@@ -499,9 +507,12 @@ class LoopingEngine implements Engine {
 
   async #forgetObsolete(): Promise<void> {
     if (this.#reconfigured.size === 0) return;
-    const { clock, ledger } = this.#options;
+    const { clock, ledger, tenants } = this.#options;
     for (const name of [...this.#reconfigured]) {
       await this.#backends.forgetObsolete(name);
+      const tenant = tenants.get(name);
+      if (tenant === undefined || tenant.leaving !== undefined) this.#backends.canaries.forget(name);
+      else await this.#backends.canaries.load(tenant.registration);
       // What GitHub may give to whom can have changed with the registration.
       await ledger.hastenHeldOf(name, clock.now());
       this.#reconfigured.delete(name);

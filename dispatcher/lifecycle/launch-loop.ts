@@ -347,7 +347,11 @@ export class LaunchLoop {
     }
     jobs.recordLaunch(lane.key, job.key);
     rooms.record(lane, job.runId);
-    const launch: Launch = { runner: name, createdAtMs: now, lane, backends: places };
+    // Of a job that has had a runner, the next one uses the stable image; so does one that tests what is closed for it.
+    const isFirst = job.planned + job.launches === 0 && !backends.isTest(name);
+    const candidate = isFirst ? backends.canaries.draw(tenant.registration, lane, name) : undefined;
+    const common = { runner: name, createdAtMs: now, lane, backends: places };
+    const launch: Launch = candidate === undefined ? common : { ...common, candidate };
     const reason = `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`;
     return { launch, tenant, reason, row: rowOf(launch, this.#options.incarnation, job.key) };
   }

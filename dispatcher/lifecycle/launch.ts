@@ -19,6 +19,7 @@ import { scopePath } from '../jobs/scope.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import { type CallbackToken, newCallbackToken } from './callback-token.ts';
+import { isOfImage } from './canary-rules.ts';
 import type { Holds } from './holds.ts';
 import type { HookProofs } from './hook-proofs.ts';
 import { CREATING_MS } from './machine/step.ts';
@@ -42,6 +43,8 @@ export interface Launch {
   readonly lane: LaneSpec;
   /** In order of preference, each with room. */
   readonly backends: readonly string[];
+  /** The image to try before the lane's own. */
+  readonly candidate?: string;
   /** Ahead of its job: how long it may wait for one. */
   readonly aheadMs?: number;
   /** Ahead of its job, and without a registration at GitHub until that comes. */
@@ -58,6 +61,9 @@ interface Attempt {
   readonly deadlineAtMs: number;
   /** For its call-backs; undefined: it makes none. */
   readonly token: CallbackToken | undefined;
+  readonly candidate: string | undefined;
+  /** The runner has its place there already. */
+  readonly hasPlace: boolean;
 }
 
 /** The life of an instance without a limit of its own: GitHub's own limit for a job (5 days), and an hour around it. */
@@ -75,21 +81,36 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
   // One for all backends: what the first one may have started could be running.
   const token = options.callbackUrl === undefined ? undefined : newCallbackToken(options.random);
   const refusals: Failure[] = [];
-  for (const backend of launch.backends) {
+  const next = [...launch.backends];
+  let [placeAt] = next;
+  let candidate = launch.candidate;
+  for (let backend = next.shift(); backend !== undefined; backend = next.shift()) {
+    const at = backend;
+    const image = candidate;
     const { registration, specHash } = launch.lane;
     const launched = { registration, backend, specHash, runner: launch.runner };
     const source = backendSource(registration, backend);
+    const recordFailure = async (failure: Failure, retryAfterMs?: number) => {
+      metrics.launchFailed(registration, at, failure.kind);
+      context.startFailed(launched, failure, image);
+      if (image === undefined || !isOfImage(failure)) {
+        await backends.recordFailure(launched, failure, retryAfterMs);
+        return;
+      }
+      // It says nothing of the stable image, which is tried there at once.
+      await backends.canaries.recordFailure({ registration, image, runner: launch.runner }, failure);
+      candidate = undefined;
+    };
     const recordRefusal = async (failure: Failure, retryAfterMs?: number) => {
       refusals.push(failure);
-      metrics.launchFailed(registration, backend, failure.kind);
-      context.startFailed(launched, failure);
-      await backends.recordFailure(launched, failure, retryAfterMs);
-      await context.tell(launch.runner, { kind: 'backend-refused', backend, failure });
+      await recordFailure(failure, retryAfterMs);
+      await context.tell(launch.runner, { kind: 'backend-refused', backend: at, failure });
+      if (image !== candidate) next.unshift(at);
     };
 
     backends.beginLaunch(registration, backend);
     try {
-      const ready = await prepare(tenant, backend, wishOf(launch));
+      const ready = await prepare(tenant, backend, wishOf(launch, image));
       if (ready instanceof ProviderError) {
         // Nothing was called: another backend may have the runner.
         await recordRefusal(providerFailure(ready, source, context.now()), ready.retryAfterMs);
@@ -100,7 +121,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         await recordRefusal(ownFailure('unfit', fit.reason, context.now(), source));
         continue;
       }
-      const unproven = await options.hookProofs.whyUnproven(tenant, backend, launch.lane.wish);
+      const unproven = await options.hookProofs.whyUnproven(tenant, backend, wishOf(launch, image));
       if (unproven !== undefined) {
         // As an image that the service refuses: it is tried again, because it may be replaced.
         const refused = new ProviderError('invalid', 'image', unproven);
@@ -110,7 +131,8 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
       const lifeMs =
         fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS + (launch.aheadMs ?? 0);
       const deadlineAtMs = context.now() + lifeMs;
-      const attempt: Attempt = { launch, backend, shape: fit.shape, jit, deadlineAtMs, token };
+      const given = { launch, backend, shape: fit.shape, jit, deadlineAtMs, token };
+      const attempt: Attempt = { ...given, candidate: image, hasPlace: backend === placeAt };
       const turn = await takePlace(options, tenant, attempt);
       if (turn === 'over') return;
       if (turn === 'full') {
@@ -118,9 +140,10 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         continue;
       }
 
+      placeAt = backend;
       if (token !== undefined) {
-        const { image, subnet } = launch.lane.wish;
-        context.silentImages.launched({ runner: launch.runner, registration, backend, image, subnet });
+        const { image: used, subnet } = wishOf(launch, image);
+        context.silentImages.launched({ runner: launch.runner, registration, backend, image: used, subnet });
       }
       // The name was taken at a backend before this one: it may be the same account.
       const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
@@ -139,9 +162,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
           continue;
         case 'uncertain': {
           const failure = providerFailure(outcome.error, source, context.now());
-          metrics.launchFailed(registration, backend, failure.kind);
-          context.startFailed(launched, failure);
-          await backends.recordFailure(launched, failure, outcome.error.retryAfterMs);
+          await recordFailure(failure, outcome.error.retryAfterMs);
           await context.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;
         }
@@ -158,9 +179,10 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
 }
 
 /** The time limit is the job's: what it waited for the job comes on top. */
-function wishOf({ aheadMs, lane }: Launch): ShapeWish {
-  if (aheadMs === undefined || lane.wish.timeLimitMs === undefined) return lane.wish;
-  return { ...lane.wish, timeLimitMs: lane.wish.timeLimitMs + aheadMs };
+function wishOf({ aheadMs, lane }: Launch, image = lane.wish.image): ShapeWish {
+  const wish = { ...lane.wish, image };
+  if (aheadMs === undefined || wish.timeLimitMs === undefined) return wish;
+  return { ...wish, timeLimitMs: wish.timeLimitMs + aheadMs };
 }
 
 /** The error of an adapter that cannot be loaded, made or asked. */
@@ -185,11 +207,11 @@ async function prepare(
 async function takePlace(
   { context, ledger }: LaunchOptions,
   tenant: Tenant,
-  { launch, backend, jit, deadlineAtMs, token }: Attempt,
+  { launch, backend, candidate, hasPlace, jit, deadlineAtMs, token }: Attempt,
 ): Promise<'taken' | 'full' | 'over'> {
   const { registration } = tenant;
   return await context.counting.hold(async () => {
-    if (backend !== launch.backends[0]) {
+    if (!hasPlace) {
       const counts = await ledger.liveCounts();
       const live = counts.find((count) => count.registration === registration.name && count.backend === backend);
       const cap = registration.backends.find(({ name }) => name === backend)?.maxRunners ?? 0;
@@ -201,6 +223,7 @@ async function takePlace(
       runnerId: jit?.runnerId ?? null,
       instanceDeadlineAtMs: deadlineAtMs,
       ...(token === undefined ? {} : { callbackHash: token.hash }),
+      ...(candidate === undefined ? {} : { candidate }),
     });
     return row?.state === 'creating' ? 'taken' : 'over';
   });

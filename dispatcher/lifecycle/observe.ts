@@ -15,6 +15,7 @@ import { GithubError } from '../github/github.ts';
 import { parseScopePath } from '../jobs/scope.ts';
 import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
+import { isOfImage } from './canary-rules.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import type { RunnerEvent } from './machine/event.ts';
@@ -97,14 +98,14 @@ function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs
  * not known counts for nothing: the ledger was lost since the start, or what failed is GitHub or the registration.
  */
 async function countStart(
-  { backends, context, metrics, tenants }: ObserveOptions,
+  { backends, context, ledger, metrics, tenants }: ObserveOptions,
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
   if (before.state !== 'creating' && before.state !== 'starting' && before.state !== 'parked') return;
-  const { name, registration, backend, specHash } = after;
+  const { candidate, name, registration, backend, specHash } = after;
   if (backend === null || specHash === ADOPTED) return;
-  const launched = { registration, backend, specHash, runner: name };
+  const launched = { registration, backend, specHash, runner: name, candidate };
   const cameOnline = !neverCameOnline(after);
   if (after.state === 'online' || after.state === 'busy' || (after.state === 'draining' && cameOnline)) {
     await backends.recordOnline(launched);
@@ -119,8 +120,13 @@ async function countStart(
   const ofBackend = after.failure?.source === backendSource(registration, backend);
   if (after.failure !== null && ofBackend && after.instanceId !== null && !cameOnline) {
     metrics.launchFailed(registration, backend, after.failure.kind);
-    context.startFailed(launched, after.failure);
-    await backends.recordFailure(launched, after.failure);
+    context.startFailed(launched, after.failure, candidate ?? undefined);
+    if (candidate === null || !isOfImage(after.failure)) await backends.recordFailure(launched, after.failure);
+    else {
+      await backends.canaries.recordFailure({ registration, image: candidate, runner: name }, after.failure);
+      // The job is not to wait longer for its next launch because of it.
+      await ledger.stepRunner(name, () => ({ patch: {}, entries: [], launch: 'forgiven' }));
+    }
   }
   backends.release(name);
 }

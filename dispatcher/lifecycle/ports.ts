@@ -20,6 +20,8 @@ export interface LifecycleMetrics {
   queueToStart(registration: string, backend: string, ms: number): void;
   launched(registration: string, backend: string, ms: number): void;
   launchFailed(registration: string, backend: string, kind: string): void;
+  /** Of a registration with a candidate image. */
+  imageStart(registration: string, role: 'stable' | 'candidate', outcome: 'online' | 'failed'): void;
   /** From the drain's start to `gone`. */
   tornDown(registration: string, backend: string, ms: number): void;
 }

@@ -8,8 +8,9 @@ import { RatedLog } from '../failures/rated-log.ts';
 import { StateLog } from '../failures/state-log.ts';
 import type { Ledger, RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
 import type { Launched } from './backends.ts';
+import { isOfImage } from './canary-rules.ts';
 import type { MachineContext, RunnerEvent } from './machine/event.ts';
-import { step } from './machine.ts';
+import { neverCameOnline, step } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { SilentImages } from './silent-images.ts';
 
@@ -27,7 +28,7 @@ export interface RunnerContext {
   /** For what is tried again and again: a line when it begins, changes and ends. */
   readonly states: StateLog;
   /** One line for each start that failed, as far as a backend has not more of them than anyone reads. */
-  startFailed(launched: Omit<Launched, 'specHash'>, failure: Failure): void;
+  startFailed(launched: Omit<Launched, 'specHash'>, failure: Failure, candidate?: string): void;
   /** Whether the error is the ledger's: it is reported once, and work rests until something can be written again. */
   ledgerFailed(error: unknown): boolean;
   /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
@@ -36,7 +37,7 @@ export interface RunnerContext {
 
 export interface RunnerContextOptions extends Pick<EngineOptions, 'clock' | 'incarnation' | 'log' | 'tenants'> {
   readonly ledger: Pick<Ledger, 'stepRunner'>;
-  readonly metrics: Pick<LifecycleMetrics, 'tornDown'>;
+  readonly metrics: Pick<LifecycleMetrics, 'imageStart' | 'tornDown'>;
 }
 
 const DEFAULT_TIMEOUTS = { launchMs: 10 * 60_000, idleMs: 5 * 60_000 };
@@ -72,6 +73,12 @@ export function createRunnerContext(
     };
   }
 
+  /** Where there is a candidate to compare. */
+  function countStart(registration: string, candidate: string | null, outcome: 'online' | 'failed'): void {
+    if (tenants.get(registration)?.registration.canary === undefined) return;
+    metrics.imageStart(registration, candidate === null ? 'stable' : 'candidate', outcome);
+  }
+
   function report(before: RunnerRow, after: RunnerRow, entries: readonly TimelineEntry[]): void {
     for (const { reason, failure } of entries) {
       log.info('runner', {
@@ -83,6 +90,7 @@ export function createRunnerContext(
         reason,
       });
     }
+    if (neverCameOnline(before) && !neverCameOnline(after)) countStart(after.registration, after.candidate, 'online');
     if (after.state === 'gone' && before.state !== 'gone') {
       silentImages.ended(after);
       metrics.tornDown(after.registration, after.backend ?? 'none', after.stateSinceMs - before.stateSinceMs);
@@ -94,8 +102,10 @@ export function createRunnerContext(
     counting: new Lock(),
     silentImages,
     states: new StateLog(log, clock),
-    startFailed({ registration, backend, runner }, failure) {
-      starts.warn('start-failed', { registration, backend }, { runner, ...failureFields(failure) });
+    startFailed({ registration, backend, runner }, failure, candidate) {
+      const image = candidate === undefined ? {} : { candidate };
+      starts.warn('start-failed', { registration, backend }, { runner, ...image, ...failureFields(failure) });
+      if (isOfImage(failure)) countStart(registration, candidate ?? null, 'failed');
     },
     working: notify.working,
     replanLane: notify.laneChanged,

@@ -331,8 +331,8 @@ async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<
   if (before.failure?.kind === 'time-limit') await sayTimeLimit(ledger, job.key, before);
   await ghosts.recordWork(before);
   if (before.backend !== null) {
-    const { registration, backend, specHash, name } = before;
-    await backends.recordOnline({ registration, backend, specHash, runner: name });
+    const { candidate, registration, backend, specHash, name } = before;
+    await backends.recordOnline({ registration, backend, specHash, runner: name, candidate });
   }
   const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
   const startedAtMs = job.startedAtMs ?? context.now();

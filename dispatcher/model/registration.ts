@@ -328,6 +328,16 @@ export interface Registration {
   readonly organizationUnknown?: string;
   /** Runners that are started ahead of their jobs. Each pool has a shape, or labels, of its own. */
   readonly standby?: readonly StandbyPool[];
+  /** Absent: every launch uses the image of its job. */
+  readonly canary?: Canary;
+}
+
+/** An image that some launches use in place of the default one, before it becomes that. */
+export interface Canary {
+  /** The full reference. */
+  readonly image: string;
+  /** Of the launches whose image is `defaults.image`. */
+  readonly percent: number;
 }
 
 export interface StandbyPool {

@@ -149,6 +149,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['registration', 'backend', 'provider', 'kind'],
     registers: [register],
   });
+  const imageStarts = new Counter({
+    name: 'shr_image_starts_total',
+    help: 'Starts of containers in registrations with a canary, by role of the image and outcome',
+    labelNames: ['registration', 'role', 'outcome'],
+    registers: [register],
+  });
   const runnerCalls = new Counter({
     name: 'shr_runner_calls_total',
     help: 'Call-backs of runners answered, by event and outcome',
@@ -175,6 +181,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     launchFailed(registration, backend, kind) {
       launchFailures.inc({ ...onBackend(registration, backend), kind: words.fold(kind) });
+    },
+    imageStart(registration, role, outcome) {
+      imageStarts.inc({ registration: names.fold(registration), role, outcome });
     },
     tornDown(registration, backend, ms) {
       teardown.observe(onBackend(registration, backend), seconds(ms));

@@ -10,6 +10,8 @@ import { scrub } from '../failures/scrub.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
 import type { Breaker, UnreadableRow } from '../ledger/ledger.ts';
+import { stoppedWords } from '../lifecycle/canaries.ts';
+import type { CanaryState } from '../lifecycle/canary-rules.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { Rest } from '../lifecycle/resting.ts';
@@ -29,6 +31,7 @@ import { type OldVersion, oldVersionWords } from '../versions/runner-versions.ts
  * - `dispatcher`: another one works under our id.
  * - `ledger`: nothing can be written down, and nothing is done: the same of all registrations.
  * - `runner`: its runners have a version that GitHub will refuse, or never call back.
+ * - `canary`: its candidate image is stopped.
  * - `clock`: this machine's clock and GitHub's differ.
  */
 export const problemKinds = [
@@ -41,6 +44,7 @@ export const problemKinds = [
   'dispatcher',
   'ledger',
   'runner',
+  'canary',
   'clock',
 ] as const;
 export type ProblemKind = (typeof problemKinds)[number];
@@ -87,6 +91,8 @@ export interface ProblemSources {
   readonly organization?: { readonly message: string; readonly sinceMs: number } | undefined;
   readonly ledger?: LedgerClosure | undefined;
   readonly silent?: readonly SilentImage[];
+  /** Of the registration with this name. */
+  readonly canary?: { readonly registration: string; readonly state: CanaryState | undefined };
   /** Where runners are told to call. */
   readonly callbackUrl?: string;
 }
@@ -104,6 +110,7 @@ export function problemsOf({
   organization,
   oldVersion,
   silent = [],
+  canary,
   callbackUrl = '',
 }: ProblemSources): readonly RegistrationProblem[] {
   return [
@@ -150,10 +157,17 @@ export function problemsOf({
       message: silenceWords(image, callbackUrl),
       sinceMs: image.sinceMs,
     })),
+    ...(canary === undefined ? [] : canaryProblems(canary.registration, canary.state)),
     ...(skew === undefined
       ? []
       : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),
   ];
+}
+
+function canaryProblems(registration: string, state: CanaryState | undefined): readonly RegistrationProblem[] {
+  if (state === undefined || state.stopped === null) return [];
+  const message = stoppedWords(registration, state);
+  return [{ kind: 'canary', about: state.image, message, sinceMs: state.stopped.atMs }];
 }
 
 /** By registration: the backends that are left alone at `nowMs`. */

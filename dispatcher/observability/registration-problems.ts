@@ -10,7 +10,10 @@ import { webhookProblems } from './webhook-problems.ts';
 
 export interface RegistrationProblemsOptions {
   readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts' | 'kept' | 'doubles'>;
-  readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed' | 'silentImages'>;
+  readonly engine: Pick<
+    Engine,
+    'canary' | 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed' | 'silentImages'
+  >;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
   readonly oldVersion?: (registration: string) => OldVersion | undefined;
@@ -48,6 +51,7 @@ export class RegistrationProblems {
       others: engine.otherDispatchers().filter((other) => other.registration === registration),
       ledger: engine.ledgerClosed(),
       silent: engine.silentImages(registration),
+      canary: { registration, state: engine.canary(registration) },
       callbackUrl: this.#options.callbackUrl ?? '',
       oldVersion: this.#options.oldVersion?.(registration),
       organization: this.#options.organization?.(registration),

@@ -66,6 +66,16 @@ export function describeRunners(at: OpenedLedger): void {
       expect(await at.ledger.job(keyOf(1))).to.include({ planned: 0, launches: 0 });
     });
 
+    it('stay planned on the job, and count as no launch, when they are forgiven', async () => {
+      await at.queue([1]);
+      await at.ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1) }), 'launch');
+      for (const launch of ['called', 'forgiven', 'forgiven'] as const) {
+        await at.ledger.stepRunner('d-1', () => ({ patch: { candidate: 'runner:2' }, entries: [], launch }));
+      }
+      expect(await at.ledger.job(keyOf(1))).to.include({ planned: 1, launches: 0 });
+      expect(await at.ledger.runner('d-1')).to.include({ candidate: 'runner:2' });
+    });
+
     it('take a step, and tell how they were before and after', async () => {
       const made = runner({ name: 'd-1' });
       await at.ledger.createRunner(made, 'launch');

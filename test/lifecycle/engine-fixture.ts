@@ -264,6 +264,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       queueToStart: () => {},
       launched: () => {},
       launchFailed: () => {},
+      imageStart: () => {},
       tornDown: () => {},
     },
     admit: (job) => admit(job),

@@ -45,6 +45,7 @@ describe('one launch', () => {
       queueToStart: () => {},
       launched: (_registration, where, ms) => void metrics.push(`launched on ${where} in ${ms} ms`),
       launchFailed: (_registration, where, kind) => void metrics.push(`${kind} on ${where}`),
+      imageStart: () => {},
       tornDown: () => {},
     };
     parts = await openEngineParts({

@@ -36,6 +36,7 @@ export function openRunnerContextParts(
       queueToStart: nothing,
       launched: nothing,
       launchFailed: nothing,
+      imageStart: nothing,
       tornDown: nothing,
     },
     admit: () => ({ outcome: 'not-ours', reason: 'no registration asks for it' }),

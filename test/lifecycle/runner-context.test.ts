@@ -68,6 +68,7 @@ describe('what reaches a runner', () => {
       queueToStart: nothing,
       launched: nothing,
       launchFailed: nothing,
+      imageStart: nothing,
       tornDown: (name: string, backend: string, ms: number) => void torn.push(`${name} ${backend} ${ms}`),
     };
     const context = openRunnerContext(ledger, clock, { metrics });

@@ -198,6 +198,7 @@ describe('settling jobs', () => {
         queueToStart: nothing,
         launched: nothing,
         launchFailed: nothing,
+        imageStart: nothing,
         tornDown: nothing,
       },
     });
@@ -228,6 +229,7 @@ describe('settling jobs', () => {
           void starts.push(`${registration} ${backend} ${ms}`),
         launched: nothing,
         launchFailed: nothing,
+        imageStart: nothing,
         tornDown: nothing,
       };
       parts = await openEngineParts({

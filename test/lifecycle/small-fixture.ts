@@ -36,6 +36,7 @@ const silentMetrics: LifecycleMetrics = {
   queueToStart: () => {},
   launched: () => {},
   launchFailed: () => {},
+  imageStart: () => {},
   tornDown: () => {},
 };
 

@@ -135,7 +135,9 @@ describe('metrics', () => {
     metrics.jobAdmitted('acme', 'lane', null);
     metrics.jobAdmitted('acme', 'refused', 'cpu-above-limit');
     metrics.launchFailed('acme', 'main', 'capacity');
+    metrics.imageStart('acme', 'candidate', 'failed');
     const seen = await samples();
+    expect(seen.get('shr_image_starts_total{registration="acme",role="candidate",outcome="failed"}')).to.equal(1);
     expect(seen.get('shr_deliveries_total{outcome="recorded"}')).to.equal(2);
     expect(seen.get('shr_deliveries_total{outcome="bad-signature"}')).to.equal(1);
     expect(seen.get('shr_intake_commit_seconds_count{result="held"}')).to.equal(1);

@@ -369,6 +369,7 @@ export class Dispatcher {
       queueToStart: duration('queue to start'),
       launched: duration('the launch'),
       launchFailed: () => {},
+      imageStart: () => {},
       tornDown: duration('the teardown'),
     };
   }

@@ -70,6 +70,7 @@ const MINUTE = 60_000;
 export const UNKNOWN_IMAGE = 'registry.example/unknown:1';
 export const BROKEN_IMAGE = 'registry.example/broken:1';
 export const GOOD_IMAGE = 'registry.example/runner:1';
+const CANDIDATE_IMAGE = 'registry.example/runner:2';
 
 export interface ScenarioOverrides {
   /** Nothing goes wrong at all. */
@@ -239,6 +240,7 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
       chargeLabels: {},
       // Only what registers at one place can have it.
       ...(claim.kind === 'repositories' || pools.length === 0 ? {} : { standby: pools }),
+      ...drawCanary(streams(`scenario canary ${index}`)),
     },
     backends,
     outages: faultless ? [] : outages,
@@ -250,6 +252,13 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     foreignRunnerScope:
       where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
   };
+}
+
+/** As often as not a bad one. */
+function drawCanary(luck: Stream): Pick<Registration, 'canary'> {
+  if (luck.chance(0.6)) return {};
+  const image = luck.pick([CANDIDATE_IMAGE, CANDIDATE_IMAGE, UNKNOWN_IMAGE, BROKEN_IMAGE]);
+  return { canary: { image, percent: luck.whole(5, 50) } };
 }
 
 function withForks(tenant: TenantPlan, index: number, spanMs: number, streams: Streams): TenantPlan {

@@ -41,10 +41,11 @@ export function imagesFor(
 }
 
 function usesOf(registration: Registration, sold: readonly Architecture[]): readonly ImageUse[] {
-  const { defaults, shapes, images, policy, presetImages = {} } = registration;
+  const { canary, defaults, shapes, images, policy, presetImages = {} } = registration;
   const bases: readonly ShapeDefaults[] = [
     defaults,
     ...Object.values(shapes).map((shape) => ({ ...defaults, ...shape })),
+    ...(canary === undefined ? [] : [{ ...defaults, image: canary.image }]),
   ];
   const usual = bases.map(({ architecture }) => architecture ?? 'x64');
   /** What labels can select. */

@@ -597,6 +597,12 @@ const twentySixth: Migration = {
   statements: ({ schema }) => [schema.alterTable('jobs').addColumn('runHead', 'text').compile()],
 };
 
+const twentySeventh: Migration = {
+  version: 27,
+  name: 'runners on a candidate image',
+  statements: ({ schema }) => [schema.alterTable('runners').addColumn('candidate', 'text').compile()],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -621,6 +627,7 @@ export const migrations: readonly Migration[] = [
   twentyFourth,
   twentyFifth,
   twentySixth,
+  twentySeventh,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

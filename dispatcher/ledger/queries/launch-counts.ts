@@ -25,6 +25,15 @@ export function uncountLaunch(builder: Builder, key: string): Query {
     .compile();
 }
 
+export function forgiveLaunch(builder: Builder, key: string): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({ launches: eb('launches', '-', 1) }))
+    .where('key', '=', key)
+    .where('launches', '>', 0)
+    .compile();
+}
+
 export function countStolen(builder: Builder, key: string): Query {
   return builder
     .updateTable('jobs')

@@ -31,6 +31,7 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
         nextCheckAtMs: ref('excluded.nextCheckAtMs'),
         incarnation: ref('excluded.incarnation'),
         backend: ref('excluded.backend'),
+        candidate: ref('excluded.candidate'),
         instanceDeadlineAtMs: ref('excluded.instanceDeadlineAtMs'),
         instanceId: ref('excluded.instanceId'),
         instanceState: ref('excluded.instanceState'),

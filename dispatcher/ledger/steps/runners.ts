@@ -68,6 +68,9 @@ function* launchCounted(
     case 'refused':
       yield launchCountQueries.uncountLaunch(builder, jobKey);
       return;
+    case 'forgiven':
+      yield launchCountQueries.forgiveLaunch(builder, jobKey);
+      return;
     case 'stolen':
       yield launchCountQueries.countStolen(builder, jobKey);
       return;

@@ -12,6 +12,8 @@ export type RunnerEvent =
       readonly instanceDeadlineAtMs: number;
       /** Of the token for its call-backs; absent: it makes none. */
       readonly callbackHash?: string;
+      /** The image, where it is the registration's candidate and not its lane's. */
+      readonly candidate?: string;
     }
   /** A backend refused definitely; another one may follow. */
   | { readonly kind: 'backend-refused'; readonly backend: string; readonly failure: Failure }

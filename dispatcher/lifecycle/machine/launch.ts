@@ -27,6 +27,7 @@ export function onCalling(
         githubRunnerId: event.runnerId,
         instanceDeadlineAtMs: event.instanceDeadlineAtMs,
         callbackHash: event.callbackHash ?? null,
+        candidate: event.candidate ?? null,
         instanceState: 'maybe',
       });
     case 'parked':
