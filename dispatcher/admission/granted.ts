@@ -39,7 +39,8 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     subnets: wish.subnet === undefined ? undefined : 'powers.subnets',
     securityGroups: wish.securityGroup === undefined ? undefined : 'powers.securityGroups',
     regions: wish.region === undefined ? undefined : 'powers.regions',
-    spot: wish.spot ? 'powers.spot' : undefined,
+    // A list says of on-demand capacity, too, whether it may be used.
+    spot: wish.spot || typeof powers.spot !== 'boolean' ? 'powers.spot' : undefined,
     dockerInDocker: wish.dockerInDocker ? 'powers.dockerInDocker' : undefined,
     publicRepositories:
       powers.publicRepositories && job.visibility === 'public' ? 'powers.publicRepositories' : undefined,

@@ -5,6 +5,7 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
+import { allowsSpotMode, type SpotMode, spotInWords, spotModeOf } from '../labels/spot-mode.ts';
 import { unreachable } from '../labels/unreachable.ts';
 import { quote } from '../labels/values.ts';
 import type { Grant, Limits, Powers } from '../model/registration.ts';
@@ -50,7 +51,7 @@ const SHOWN = 5;
 /** "To grant it, …", with the line of dispatcher.yaml. */
 export function cureOf(grant: Grant, { field, value }: Ungranted): string {
   const path = `tenants.${grant.tenant}.${field}`;
-  const granted = listOf(grant, field);
+  const granted = value === true ? undefined : listOf(grant, field);
   if (granted === undefined) return `To grant it, write \`${path}: ${value}\` (${placeOf(grant, field)}).`;
   if (granted.length >= SHOWN) return `To grant it, add \`${value}\` to \`${path}\` (${placeOf(grant, field)}).`;
   const list = [...granted, String(value)].map((item) => (/^[\w./:-]+$/.test(item) ? item : JSON.stringify(item)));
@@ -111,8 +112,9 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'powers.publicRepositories':
     case 'powers.forks':
     case 'powers.dockerInDocker':
-    case 'powers.spot':
       return undefined;
+    case 'powers.spot':
+      return typeof grant.powers.spot === 'boolean' ? undefined : grant.powers.spot;
     default:
       return unreachable(field);
   }
@@ -153,8 +155,7 @@ const RULES: { readonly [K in keyof ShapeWish]-?: GrantRule } = {
   },
   region: { power: ({ powers }, { region }) => outside(powers.regions, region, 'regions', 'region') },
   spot: {
-    power: ({ powers }, { spot }) =>
-      spot === true && !powers.spot ? { field: 'powers.spot', what: 'spot capacity', value: true } : undefined,
+    power: ({ powers }, { spot }) => (spot === undefined ? undefined : ungrantedSpot(powers, spotModeOf(spot))),
   },
   dockerInDocker: {
     power: ({ powers }, { dockerInDocker }) =>
@@ -209,6 +210,13 @@ const NOT_ONE_NAME = /[\s\p{C},;|&%?#*\\]|(?:^|\/)\.{1,2}(?:\/|$)|\/\//u;
 function covers(globs: readonly string[], asked: string): boolean {
   if (!NOT_ONE_NAME.test(asked)) return matchesAny(globs, asked);
   return globs.includes(asked) || globs.includes('*');
+}
+
+/** On-demand capacity is plain cores and memory: only a list without `never` withholds it. */
+export function ungrantedSpot({ spot: granted }: Powers, mode: SpotMode): Ungranted | undefined {
+  const isGranted = allowsSpotMode(granted, mode) || (granted === false && mode === 'never');
+  if (isGranted) return undefined;
+  return { field: 'powers.spot', what: spotInWords(mode), value: typeof granted === 'boolean' ? true : mode };
 }
 
 function ungrantedTime(timeLimitMs: number): Ungranted {

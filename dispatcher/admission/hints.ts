@@ -4,6 +4,7 @@ import { isNotOffered, keyMeantBy } from '../labels/keys.ts';
 import { meantArchitecture } from '../labels/meaning.ts';
 import { nearest } from '../labels/nearest.ts';
 import type { JobLabel } from '../labels/reading.ts';
+import { spotModeMeant } from '../labels/spot-mode.ts';
 import { isFlag, quote } from '../labels/values.ts';
 
 /** The maximum number of labels listed in a reason. */
@@ -72,7 +73,12 @@ function meantOverride(text: string): string | undefined {
   // `4gb` is clear from its unit; no other number before a word is.
   const key = keyMeantBy(word) ?? (before !== null && /^(?:gb|gib|gi)$/i.test(word) ? 'memory' : undefined);
   if (key === undefined) return undefined;
-  if (isFlag(key)) return TRUE.test(value) ? key : undefined;
+  if (isFlag(key) && TRUE.test(value)) return key;
+  if (key === 'spot') {
+    const mode = spotModeMeant(value);
+    return mode === undefined ? undefined : `spot-${mode}`;
+  }
+  if (isFlag(key)) return undefined;
   return readable(key === 'vsw' || key === 'sg' ? identifier(key, value) : `${key}-${value}`);
 }
 

@@ -8,6 +8,7 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
 import { describe, override } from '../labels/overrides.ts';
+import { allowsSpotMode, CARRIED_OUT, isCarriedOut, spotModeOf } from '../labels/spot-mode.ts';
 import { unreachable } from '../labels/unreachable.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from '../labels/values.ts';
 import type { Registration, ShapeDefaults } from '../model/registration.ts';
@@ -160,7 +161,7 @@ export function judgeOverride(asked: Override, registration: Registration, base:
       return among(asked, { field: 'architectures', values: policy.architectures, usual }, registration);
     }
     case 'spot':
-      return permitted(asked, policy.spot || base.spot === true, registration, 'spot');
+      return judgeSpot(asked, registration, base);
     case 'dind':
       return permitted(asked, policy.dockerInDocker || base.dockerInDocker === true, registration, 'dockerInDocker');
     // The image is resolved first; the shape is the base itself; a unique label has no effect.
@@ -247,6 +248,21 @@ function permitted(
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not allow it`,
     cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
   };
+}
+
+/** A mode that nothing carries out must not become another one, whatever the policy says. */
+function judgeSpot(asked: OverrideOf<'spot'>, registration: Registration, base: ShapeDefaults): Refusal | undefined {
+  const { label, value: mode } = asked;
+  if (!isCarriedOut(mode)) {
+    const [never, only] = CARRIED_OUT.map((one) => quote(asked.part === undefined ? `spot-${one}` : `spot=${one}`));
+    return {
+      code: 'not-supported',
+      reason: `${quote(label)} asks for ${describe(asked)}, and this version of the dispatcher does not fall back from spot to on-demand capacity`,
+      cure: `Write ${only} for spot capacity however long that takes, or ${never} for on-demand capacity.`,
+    };
+  }
+  const isUsual = mode === spotModeOf(base.spot ?? false);
+  return permitted(asked, isUsual || allowsSpotMode(registration.policy.spot, mode), registration, 'spot');
 }
 
 function judgeBackend(asked: OverrideOf<'backend'>, registration: Registration): Refusal | undefined {

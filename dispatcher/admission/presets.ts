@@ -2,6 +2,7 @@
 
 import { matchesAny } from '../labels/glob.ts';
 import { override } from '../labels/overrides.ts';
+import { spotModeOf } from '../labels/spot-mode.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
 import type { Grant, Registration, ShapeDefaults } from '../model/registration.ts';
@@ -75,7 +76,7 @@ export function expansionOf({ label, part }: OverrideOf<'shape'>, shape: ShapeDe
     subnet === undefined ? undefined : { key: 'subnet', value: subnet, ...from },
     securityGroup === undefined ? undefined : { key: 'securityGroup', value: securityGroup, ...from },
     timeLimitMs === undefined ? undefined : { key: 'timeout', value: timeLimitMs, ...from },
-    shape.spot === true ? { key: 'spot', value: true, ...from } : undefined,
+    shape.spot === undefined ? undefined : { key: 'spot', value: spotModeOf(shape.spot), ...from },
     shape.dockerInDocker === true ? { key: 'dind', value: true, ...from } : undefined,
   ];
   return asked.filter((one) => one !== undefined);

@@ -22,6 +22,7 @@ export type RefusalCode =
   | 'over-limit'
   | 'not-allowed'
   | 'not-granted'
+  | 'not-supported'
   | 'unknown-name'
   | 'no-image'
   | 'no-backend';

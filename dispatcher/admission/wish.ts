@@ -12,10 +12,12 @@ export function wishOf(base: ShapeDefaults, overrides: readonly Override[], imag
   // "disk or bucket": whichever the label chose replaces the one in the defaults.
   const bucket = asked ?? (disk === undefined ? base.bucket : undefined);
   const diskGiB = disk ?? (asked === undefined ? base.diskGiB : undefined);
+  // Other modes were refused.
+  const spot = override(overrides, 'spot')?.value;
   const always = {
     architecture: override(overrides, 'architecture')?.value ?? base.architecture ?? 'x64',
     image,
-    spot: override(overrides, 'spot')?.value ?? base.spot ?? false,
+    spot: spot === undefined ? (base.spot ?? false) : spot === 'only',
     dockerInDocker: override(overrides, 'dind')?.value ?? base.dockerInDocker ?? false,
   };
   return {

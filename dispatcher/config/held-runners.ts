@@ -10,10 +10,12 @@ import {
   overLimits,
   placeOf,
   type Ungranted,
+  ungrantedSpot,
 } from '../admission/grants.ts';
 import { missingPreset } from '../admission/presets.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { isGlob, isWithin } from '../labels/glob.ts';
+import { SPOT_MODES, spotInWords } from '../labels/spot-mode.ts';
 import { quote } from '../labels/values.ts';
 import type { Path } from '../model/problem.ts';
 import type { Backend, Grant, Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
@@ -63,7 +65,9 @@ export function holdDefaults(
     return key === undefined ? ['defaults'] : ['defaults', key];
   };
   for (const over of overLimits(grant, defaults)) refuse(reading, at(over.field), grant, over);
-  for (const missing of backends.some(({ shared }) => shared === true) ? missingPowers(grant, defaults) : []) {
+  for (const missing of backends.some(({ shared }) => shared === true)
+    ? missingPowers(grant, { spot: false, ...defaults })
+    : []) {
     refuse(reading, at(missing.field), grant, missing, ON_SHARED);
   }
   // The service fills in what the file leaves open, perhaps above the limit.
@@ -140,7 +144,6 @@ const LISTS: { readonly [K in ListPower]: { readonly field: K; readonly noun: st
 
 /** The most that labels may ask for under a policy, field by field. */
 const MOST: { readonly [K in keyof Required<Policy>]: (policy: Policy) => Partial<ShapeWish> } = {
-  spot: ({ spot }) => ({ spot }),
   dockerInDocker: ({ dockerInDocker }) => ({ dockerInDocker }),
   maxCpu: ({ maxCpu: cpu }) => (cpu === undefined ? {} : { cpu }),
   maxMemoryGiB: ({ maxMemoryGiB: memoryGiB }) => (memoryGiB === undefined ? {} : { memoryGiB }),
@@ -152,6 +155,8 @@ const MOST: { readonly [K in keyof Required<Policy>]: (policy: Policy) => Partia
   securityGroups: () => ({}),
   buckets: () => ({}),
   regions: () => ({}),
+  // Mode by mode: `holdSpot`.
+  spot: () => ({}),
   // Backends are granted by name where they are used, public repositories and forks below, architectures to all.
   backends: () => ({}),
   architectures: () => ({}),
@@ -174,6 +179,8 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
       tellPower(reading, path, grant, missing, backends);
     }
   }
+  for (const { path, missing } of beyondSpot(reading, grant, policy))
+    tellPower(reading, path, grant, missing, backends);
   const wishes = Object.values(MOST).map((most) => most(policy));
   const at = (field: GrantField): Path => ['policy', field.slice(field.indexOf('.') + 1)];
   for (const over of wishes.flatMap((wish) => overLimits(grant, wish))) refuse(reading, at(over.field), grant, over);
@@ -184,6 +191,24 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
   for (const missing of [...wishes.flatMap((wish) => missingPowers(grant, wish)), ...exposed]) {
     tellPower(reading, at(missing.field), grant, missing, backends);
   }
+}
+
+/** The modes that a policy allows and the grant does not; `true` stands for all of them at once. */
+function beyondSpot(
+  reading: Reading,
+  { powers }: Grant,
+  { spot }: Policy,
+): readonly { readonly path: Path; readonly missing: Ungranted }[] {
+  const modes = typeof spot !== 'boolean' ? spot : spot ? SPOT_MODES : [];
+  const found = modes.flatMap((mode, index) => {
+    const missing = ungrantedSpot(powers, mode);
+    const path = reading.has(['policy', 'spot', index]) ? ['policy', 'spot', index] : ['policy', 'spot'];
+    return missing === undefined ? [] : [{ path, missing, mode }];
+  });
+  if (spot !== true || found.length === 0) return found;
+  const what =
+    powers.spot === false ? spotInWords('only') : `spot modes ${found.map(({ mode }) => quote(mode)).join(', ')}`;
+  return [{ path: ['policy', 'spot'], missing: { field: 'powers.spot', what, value: true } }];
 }
 
 /** A preset that a policy names, alone or by a glob. */

@@ -13,7 +13,7 @@ import type { References } from './reference.ts';
 import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { keyMeant, unknownKeyCure } from './schema.ts';
-import { keysAt, schemaAt } from './schema-lookup.ts';
+import { keysAt, schemaAt, TRUTHS } from './schema-lookup.ts';
 
 /** The maximum reported per file. */
 const MAX_PROBLEMS = 100;
@@ -257,7 +257,7 @@ export class Reading {
     const value = valueAt(this.#value, path);
     if (value === undefined && this.#misspelt.has(keyOf(path))) return;
     if (issue.code === 'invalid_union' && value !== undefined) {
-      const first = furthest(issue.errors);
+      const first = furthest(issue.errors, value);
       if (first !== undefined && first.code !== 'invalid_union') {
         this.#issue(base, { ...first, path: [...issue.path, ...first.path] }, schema);
         return;
@@ -319,9 +319,14 @@ function below(base: Path, issue: z.core.$ZodIssue): Path {
   return [...base, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
 }
 
-/** For a union, report the member that got furthest; the literal members say the least. */
-function furthest(members: readonly (readonly z.core.$ZodIssue[])[]): z.core.$ZodIssue | undefined {
-  const rank = ([issue]: readonly z.core.$ZodIssue[]): number =>
-    (issue?.path.length ?? 0) * 2 + (issue?.code === 'invalid_value' ? 0 : 1);
+/** For a union, report the member that got furthest; the literal members say the least, but of a word that is like one. */
+function furthest(members: readonly (readonly z.core.$ZodIssue[])[], value: unknown): z.core.$ZodIssue | undefined {
+  const isWord = typeof value === 'string' && !TRUTHS.has(value.toLowerCase());
+  const mayBeChoice = isWord && members.some(([issue]) => issue?.code === 'invalid_value');
+  const rank = ([issue]: readonly z.core.$ZodIssue[]): number => {
+    const depth = (issue?.path.length ?? 0) * 3;
+    if (issue?.code === 'invalid_value') return depth + 1;
+    return depth + (mayBeChoice && issue?.code === 'invalid_type' ? 0 : 2);
+  };
   return [...members].sort((a, b) => rank(b) - rank(a))[0]?.[0];
 }

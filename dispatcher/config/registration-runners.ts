@@ -8,7 +8,7 @@ import { holdPreset, type NamedPreset } from './held-runners.ts';
 import type { Reading } from './reading.ts';
 import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
-import { shapeOf } from './shared-sections.ts';
+import { shapeOf, spotModesOf } from './shared-sections.ts';
 
 const DEFAULT_MAX_RUNNERS = 10;
 
@@ -58,7 +58,7 @@ export function policyOf(
     regions: file?.regions ?? [],
     backends: file?.backends ?? [],
     architectures: file?.architectures ?? [],
-    spot: file?.spot ?? false,
+    spot: spotModesOf(reading, ['policy', 'spot'], file?.spot),
     dockerInDocker: file?.dockerInDocker ?? false,
     publicRepositories: file?.publicRepositories ?? false,
     ...defined<Pick<Policy, 'forks'>>({ forks: file?.forks }),

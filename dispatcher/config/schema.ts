@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../labels/duration.ts';
 import { nearest } from '../labels/nearest.ts';
+import { CARRIED_OUT, isSpotMode, SPOT_MODES } from '../labels/spot-mode.ts';
 import type {
   Limits,
   OrganizationPolicy,
@@ -113,6 +114,20 @@ const namedImages = atMost(
 /** The field of a file for a field of what is read from it: durations have a unit there. */
 type InFile<Field> = Field extends 'timeLimitMs' ? 'timeLimit' : Field extends 'maxTimeLimitMs' ? 'maxTimeout' : Field;
 
+/** Of runners by default: what launches can do. */
+const spotMode = z.union([
+  z.boolean(),
+  z.enum(CARRIED_OUT, {
+    error: ({ input }) =>
+      typeof input === 'string' && isSpotMode(input)
+        ? `${input} is not carried out by this version, which does not fall back from spot to on-demand capacity`
+        : undefined,
+  }),
+]);
+
+/** A list, or a single mode; `true` and `false` as before there were modes. */
+const spotModes = z.union([z.boolean(), z.enum(SPOT_MODES), z.array(z.enum(SPOT_MODES)).min(1)]);
+
 const shapeFields = {
   cpu: cores.optional().describe('Cores; 0.5 is half a core.'),
   memoryGiB: gib.optional(),
@@ -122,7 +137,7 @@ const shapeFields = {
   bucket: z.string().min(3).max(63).optional().describe('Mounted at the work folder, under a prefix per repository.'),
   subnet: z.string().min(1).max(512).optional(),
   securityGroup: z.string().min(1).max(512).optional(),
-  spot: z.boolean().optional(),
+  spot: spotMode.optional().describe('only: spot capacity, also written true; never: on-demand, also written false.'),
   dockerInDocker: z.boolean().optional(),
   timeLimit: duration
     .optional()
@@ -226,7 +241,9 @@ export const policyFile = strict({
   shapes: globs.optional().describe('Presets that `shape-NAME` may name as they are, whatever the other fields say.'),
   imagePresets: globs.optional().describe('Presets that `img-NAME` may name, before a tag of imageRepository.'),
   architectures: z.array(architecture).optional(),
-  spot: z.boolean().optional(),
+  spot: spotModes
+    .optional()
+    .describe('Modes that labels may ask for: never, prefer, wait, only. true: all. Default: what a job gets anyway.'),
   dockerInDocker: z.boolean().optional(),
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
   forks: z
@@ -541,7 +558,9 @@ export const tenantPowers = strict({
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
   forks: z.boolean().optional().describe('Jobs of private repositories whose code comes from a fork.'),
   dockerInDocker: z.boolean().optional().describe('A privileged container on most services.'),
-  spot: z.boolean().optional(),
+  spot: spotModes
+    .optional()
+    .describe('Modes: never, prefer, wait, only. true: all. Default: never, which a list has to name.'),
 } satisfies Record<keyof Powers, z.ZodType>);
 
 export const tenantFile = strict({

@@ -5,6 +5,8 @@ import { providerKinds } from '../../providers/index.ts';
 import type { ProviderPackage } from '../../providers/package.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 import { nearest } from '../labels/nearest.ts';
+import { isCarriedOut, type SpotMode, type SpotModes } from '../labels/spot-mode.ts';
+import { quote } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
 import type { Path } from '../model/problem.ts';
 import type { AppKey, Backend, Credentials, ShapeDefaults } from '../model/registration.ts';
@@ -231,6 +233,21 @@ function findPlainSecrets(reading: Reading, path: Path, value: unknown): void {
   }
 }
 
+/** A mode that nothing carries out yet may stand in a list: jobs that ask for it are refused all the same. */
+export function spotModesOf(reading: Reading, path: Path, file: SpotModes | SpotMode | undefined): SpotModes {
+  if (file === undefined || typeof file === 'boolean') return file ?? false;
+  const modes = typeof file === 'string' ? [file] : file;
+  for (const [index, mode] of modes.entries()) {
+    if (isCarriedOut(mode)) continue;
+    reading.note(
+      typeof file === 'string' ? path : [...path, index],
+      `${quote(mode)} has no effect yet: this version does not fall back from spot to on-demand capacity`,
+      'Jobs that ask for it are refused. Keep it for later, or remove it.',
+    );
+  }
+  return modes;
+}
+
 export function shapeOf(file: ShapeFile = {}): ShapeDefaults {
   return defined<ShapeDefaults>({
     cpu: file.cpu,
@@ -241,7 +258,7 @@ export function shapeOf(file: ShapeFile = {}): ShapeDefaults {
     bucket: file.bucket,
     subnet: file.subnet,
     securityGroup: file.securityGroup,
-    spot: file.spot,
+    spot: typeof file.spot === 'string' ? file.spot === 'only' : file.spot,
     dockerInDocker: file.dockerInDocker,
     timeLimitMs: file.timeLimit === undefined ? undefined : durationMs(file.timeLimit, 0),
   });

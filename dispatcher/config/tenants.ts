@@ -7,6 +7,7 @@ import type { Grant, Limits, Powers, TenantEntry } from '../model/registration.t
 import type { Reading } from './reading.ts';
 import { checkReservations } from './reservations.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
+import { spotModesOf } from './shared-sections.ts';
 
 /** The names from the rest of dispatcher.yaml that a grant may refer to. */
 export interface SharedNames {
@@ -33,7 +34,7 @@ export function readTenants(
   return Object.entries(files).map(([name, file]) => {
     checkNames(reading, name, file, shared);
     const registrations = file.registrations ?? [name];
-    return { name, registrations, grant: file.trusted === true ? undefined : grantOf(name, file, places) };
+    return { name, registrations, grant: file.trusted === true ? undefined : grantOf(reading, name, file, places) };
   });
 }
 
@@ -98,7 +99,7 @@ function checkBackends(
 
 const REGISTRATIONS_OF_A_TENANT = 100;
 
-function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, string>): Grant {
+function grantOf(reading: Reading, tenant: string, file: TenantFile, places: ReadonlyMap<string, string>): Grant {
   const { limits = {}, powers = {} } = file;
   return {
     tenant,
@@ -143,7 +144,7 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       publicRepositories: powers.publicRepositories ?? false,
       ...defined<Pick<Powers, 'forks'>>({ forks: powers.forks }),
       dockerInDocker: powers.dockerInDocker ?? false,
-      spot: powers.spot ?? false,
+      spot: spotModesOf(reading, ['tenants', tenant, 'powers', 'spot'], powers.spot),
     },
     ...defined<Pick<Grant, 'secretStores'>>({ secretStores: secretGlobs(file.secretStores) }),
     ...hookOf(file),

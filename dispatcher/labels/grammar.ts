@@ -5,7 +5,8 @@
 
 import { readOneLabel } from './one-label.ts';
 import { type JobLabel, malformed, type Reading } from './reading.ts';
-import { cureOf, foldLabel, isFlag, isPrefix, type Prefix, quote, READERS } from './values.ts';
+import { isSpotMode } from './spot-mode.ts';
+import { cureOf, foldLabel, isFlag, isPrefix, overrideOfFlag, type Prefix, quote, READERS } from './values.ts';
 
 /** The label that a registration listens to if it names none, and what the one-label form stands for. */
 export const DEFAULT_LABEL = 'serverless-hosted-runner';
@@ -41,7 +42,10 @@ export function readLabel(text: string): Reading {
     };
   }
   if (folded.startsWith('shr=')) return readOneLabel(text);
-  if (isFlag(folded)) return { kind: 'override', override: { key: folded, value: true, label: text } };
+  if (isFlag(folded)) return { kind: 'override', override: overrideOfFlag(folded, text) };
+  const mode = folded.startsWith('spot-') ? folded.slice('spot-'.length) : '';
+  // Any other word after it may be a label of someone else's, such as `spot-fleet`.
+  if (isSpotMode(mode)) return { kind: 'override', override: { key: 'spot', value: mode, label: text } };
   const dash = text.indexOf('-');
   const prefix = folded.slice(0, Math.max(0, dash));
   if (!isPrefix(prefix)) return { kind: 'plain' };

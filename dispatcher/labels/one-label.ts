@@ -2,7 +2,18 @@
 
 import { keyMeantBy } from './keys.ts';
 import { type Mistake, malformed, type Reading } from './reading.ts';
-import { cureOf, FLAGS, foldLabel, isFlag, type Override, type Prefix, quote, READERS } from './values.ts';
+import { isSpotMode, SPOT_MODES, spotModeMeant } from './spot-mode.ts';
+import {
+  cureOf,
+  FLAGS,
+  foldLabel,
+  isFlag,
+  type Override,
+  overrideOfFlag,
+  type Prefix,
+  quote,
+  READERS,
+} from './values.ts';
 
 /** `sid` is its first part. */
 type OneLabelKey = Exclude<Prefix, 'sid'> | 'image';
@@ -114,7 +125,8 @@ function readPart(part: string, label: string): Override | WrongPart {
   const equals = part.indexOf('=');
   const name = foldLabel(equals < 0 ? part : part.slice(0, equals));
   if (isFlag(name)) {
-    if (equals < 0) return { key: name, value: true, label, part };
+    if (equals < 0) return { ...overrideOfFlag(name, label), part };
+    if (name === 'spot') return readSpot(part, equals, label);
     return {
       offset: equals,
       wrong: `${quote(name)} takes no value`,
@@ -149,6 +161,18 @@ function readPart(part: string, label: string): Override | WrongPart {
   };
 }
 
+/** `spot=only` */
+function readSpot(part: string, equals: number, label: string): Override | WrongPart {
+  const mode = foldLabel(part.slice(equals + 1));
+  if (isSpotMode(mode)) return { key: 'spot', value: mode, label, part };
+  const guess = spotModeMeant(mode);
+  return {
+    offset: equals,
+    wrong: `\`spot\` takes no value but ${SPOT_MODES.map(quote).join(', ')}`,
+    cure: guess === undefined ? 'Write `spot` alone, or leave it out.' : `Did you mean ${quote(`spot=${guess}`)}?`,
+  };
+}
+
 const WORD_AND_VALUE = /^([a-z]+)[-:_ ]?(.*)$/is;
 
 /** `cores` is an alias for `cpu`; `cpu-4` and `cpu:4` for `cpu=4`. */
@@ -156,6 +180,7 @@ function partMeantBy(part: string, label: string): string | undefined {
   const [, word = '', value = ''] = WORD_AND_VALUE.exec(part.trim()) ?? [];
   const key = keyMeantBy(word);
   if (key === undefined) return undefined;
+  if (key === 'spot' && isSpotMode(foldLabel(value))) return `spot=${foldLabel(value)}`;
   if (isFlag(key)) return value === '' ? key : undefined;
   const name = key === 'img' ? 'image' : key;
   if (value === '') return name;

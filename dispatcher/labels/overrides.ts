@@ -2,6 +2,7 @@
 import { coresInWords } from '../../providers/shape-words.ts';
 import { formatDuration } from './duration.ts';
 import type { JobLabel, Mistake, Reading } from './reading.ts';
+import { spotInWords } from './spot-mode.ts';
 import { unreachable } from './unreachable.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from './values.ts';
 
@@ -73,7 +74,7 @@ export function describe(override: Override): string {
     case 'timeout':
       return `a time limit of ${formatDuration(override.value)}`;
     case 'spot':
-      return 'spot capacity';
+      return spotInWords(override.value);
     case 'dind':
       return 'Docker in Docker';
     case 'securityGroup':

@@ -2,6 +2,7 @@
 import type { Architecture } from '../../providers/provider.ts';
 import { parseDuration } from './duration.ts';
 import { meantArchitecture, meantCores, meantDuration, meantGibibytes } from './meaning.ts';
+import type { SpotMode } from './spot-mode.ts';
 
 /** GitHub runs a job for at most five days. */
 const MAX_TIMEOUT_MS = 5 * 86_400_000;
@@ -20,7 +21,7 @@ interface OverrideValues {
   readonly bucket: string;
   readonly shape: string;
   readonly architecture: Architecture;
-  readonly spot: true;
+  readonly spot: SpotMode;
   readonly dind: true;
   /** Milliseconds. */
   readonly timeout: number;
@@ -137,8 +138,8 @@ function isTimeout(text: string): boolean {
 /** The words before the dash: `cpu` of `cpu-4`. */
 export type Prefix = keyof typeof READERS;
 
-/** Overrides without a value: the label is the word alone. */
-export type Flag = { [K in OverrideKey]: OverrideValues[K] extends true ? K : never }[OverrideKey];
+/** Overrides that may be a word alone. */
+export type Flag = 'spot' | 'dind';
 
 /** The words that are overrides by themselves. */
 export const FLAGS: Readonly<Record<Flag, true>> = { spot: true, dind: true };
@@ -146,6 +147,11 @@ export const FLAGS: Readonly<Record<Flag, true>> = { spot: true, dind: true };
 /** `text`: in lower case. */
 export function isFlag(text: string): text is Flag {
   return Object.hasOwn(FLAGS, text);
+}
+
+/** What the word alone asks for: `spot` is `spot-only`. */
+export function overrideOfFlag(flag: Flag, label: string): Override {
+  return flag === 'spot' ? { key: flag, value: 'only', label } : { key: flag, value: true, label };
 }
 
 /** The word that each override is written with: `img-2`, `spot`. */

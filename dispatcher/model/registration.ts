@@ -3,6 +3,7 @@ import type { ProviderPackage } from '../../providers/package.ts';
 import type { Architecture, ShapeWish } from '../../providers/provider.ts';
 import type { RecurringWindow } from '../../time/recurring-window.ts';
 import type { GithubScope } from '../jobs/scope.ts';
+import type { SpotModes } from '../labels/spot-mode.ts';
 import type { Retention, Role } from '../ledger/ledger.ts';
 import type { Problem } from './problem.ts';
 
@@ -171,7 +172,8 @@ export interface Powers {
   /** Jobs of private repositories whose code comes from a fork. Absent: not granted. */
   readonly forks?: boolean;
   readonly dockerInDocker: boolean;
-  readonly spot: boolean;
+  /** `false`: on-demand capacity alone. */
+  readonly spot: SpotModes;
 }
 
 /** An entry of `tenants` in dispatcher.yaml. */
@@ -198,7 +200,7 @@ export interface Policy {
   /** Backend names that `backend-B` may select. */
   readonly backends: readonly string[];
   readonly architectures: readonly Architecture[];
-  readonly spot: boolean;
+  readonly spot: SpotModes;
   readonly dockerInDocker: boolean;
   /** Jobs of public repositories run the code of strangers: refused unless allowed. */
   readonly publicRepositories: boolean;

@@ -237,6 +237,9 @@ describe('admission', () => {
       ['shape-huge', registration(), 'unknown-name', 'it has none', 'Remove `shape-huge`, or ask the owner of'],
       ['arm64', closed, 'not-allowed', 'arm64', 'policy.architectures'],
       ['spot', closed, 'not-allowed', 'spot capacity', 'policy.spot'],
+      ['spot-only', closed, 'not-allowed', 'spot capacity', 'policy.spot'],
+      ['spot-prefer', registration(), 'not-supported', 'does not fall back', 'Write `spot-only` for spot capacity'],
+      ['spot-wait', closed, 'not-supported', 'does not fall back', '`spot-never` for on-demand capacity'],
       ['dind', closed, 'not-allowed', 'Docker in Docker', 'policy.dockerInDocker'],
       ['cpu-abc', registration(), 'malformed-label', 'at character 5', '`cpu-2`'],
       [`sid-${'x'.repeat(300)}`, registration(), 'label-too-long', '304 characters', 'Shorten'],
@@ -253,6 +256,7 @@ describe('admission', () => {
       for (const [label, changes, cure] of [
         ['shr=77,cpu=4', { policy: closedPolicy }, 'Remove `cpu=4` from `shr=77,cpu=4`, or ask the owner'],
         ['shr=77/spot', { policy: closedPolicy }, 'Remove `spot` from `shr=77/spot`, or ask the owner'],
+        ['shr=77/spot=wait', {}, 'Write `spot=only` for spot capacity'],
         ['shr=77/sg=sg-1', { policy: closedPolicy }, 'Remove `sg=sg-1` from `shr=77/sg=sg-1`, or ask the owner'],
         ['shr=77/backend=x', { policy: closedPolicy }, 'Remove `backend=x` from `shr=77/backend=x`, or ask the owner'],
         ['shr=77/shape=big', {}, 'Remove `shape=big` from `shr=77/shape=big`, or ask the owner'],

@@ -4,6 +4,7 @@ import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { Territory } from '../../dispatcher/admission/territory.ts';
 import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { matchesAny } from '../../dispatcher/labels/glob.ts';
+import { SPOT_MODES, type SpotModes } from '../../dispatcher/labels/spot-mode.ts';
 import type { Backend, Claim, Grant, Policy, Registration, TenantEntry } from '../../dispatcher/model/registration.ts';
 import { closedPolicy, grantOf, openPolicy, registration } from '../registration-fixture.ts';
 
@@ -16,6 +17,8 @@ const overrides = [
   'cpu-2',
   'cpu-8',
   'spot',
+  'spot-never',
+  'spot-prefer',
   'dind',
   'disk-40',
   'disk-build-cache',
@@ -56,10 +59,17 @@ const anyGrant = (tenant: string): fc.Arbitrary<Grant> =>
         regions: some(['eu']),
         publicRepositories: fc.boolean(),
         dockerInDocker: fc.boolean(),
-        spot: fc.boolean(),
+        spot: fc.oneof(fc.boolean(), fc.subarray([...SPOT_MODES], { minLength: 1 })),
       }),
     })
     .map((changes) => grantOf(tenant, changes));
+
+/** What allows no mode that `spot` does not; without a list on-demand capacity is always granted. */
+function lessSpot(spot: SpotModes): fc.Arbitrary<SpotModes> {
+  if (typeof spot !== 'boolean') return fc.subarray([...spot], { minLength: 1 });
+  const least = ['never'] as const;
+  return spot ? fc.constantFrom<SpotModes>(true, false, least, ['only']) : fc.constantFrom<SpotModes>(false, least);
+}
 
 const anyClaim: fc.Arbitrary<Claim> = fc.oneof(
   fc.constantFrom(...owners).map((organization): Claim => ({ kind: 'organization', organization })),
@@ -177,7 +187,9 @@ describe('grants, whatever two tenants write', () => {
         expect(matchesAny(b.powers.images, wish.image)).to.equal(true);
         expect(wish.diskGiB ?? 0).to.be.at.most(b.limits.maxDiskGiB ?? 0);
         expect(wish.timeLimitMs ?? 0).to.be.at.most(b.limits.maxTimeLimitMs ?? 0);
-        expect(wish.spot && !b.powers.spot).to.equal(false);
+        const mode = wish.spot ? 'only' : 'never';
+        const { spot } = b.powers;
+        expect(typeof spot === 'boolean' ? spot || mode === 'never' : spot.includes(mode)).to.equal(true);
         expect(wish.dockerInDocker && !b.powers.dockerInDocker).to.equal(false);
         expect(job.visibility === 'private' || job.visibility === 'internal' || b.powers.publicRepositories).to.equal(
           true,
@@ -210,7 +222,7 @@ describe('grants, whatever two tenants write', () => {
           runnerGroups: less(grant.runnerGroups),
           publicRepositories: fc.constantFrom(false, grant.powers.publicRepositories),
           dockerInDocker: fc.constantFrom(false, grant.powers.dockerInDocker),
-          spot: fc.constantFrom(false, grant.powers.spot),
+          spot: lessSpot(grant.powers.spot),
           images: less(grant.powers.images),
           buckets: less(grant.powers.buckets),
           subnets: less(grant.powers.subnets),

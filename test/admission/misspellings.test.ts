@@ -127,6 +127,8 @@ const table: Readonly<Record<string, readonly (readonly [written: string, told: 
   'the rest': [
     ['spot-true', meant('spot')],
     ['spots', meant('spot')],
+    ['spot-onyl', meant('spot-only')],
+    ['spot_never', meant('spot-never')],
     ['preemptible', meant('spot')],
     ['runs-on=77/cpu=4/ram=16/spot', meant('shr=77/cpu=4/memory=16/spot')],
     ['runs-on=77,image=a/b:1', meant('shr=77,image=a/b:1')],
@@ -149,6 +151,8 @@ const table: Readonly<Record<string, readonly (readonly [written: string, told: 
     ['shr=1/memory=512MB', write('memory=0.5')],
     ['shr=1/timeout=30min', write('timeout=30m')],
     ['shr=1/spot=true', 'Write `spot` alone, or leave it out.'],
+    ['shr=1/spot=nevr', 'Did you mean `spot=never`?'],
+    ['shr=1/spot-only', 'Did you mean `spot=only`?'],
     ['cpu-4 memory-8', 'Write a YAML list: `runs-on: [cpu-4, memory-8]`.'],
     ['cpu-4;memory-8', 'Write a YAML list: `runs-on: [cpu-4, memory-8]`.'],
     ['["big","cpu-4"]', 'with `fromJSON(…)` around it'],

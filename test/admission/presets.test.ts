@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { Admission } from '../../dispatcher/jobs/lane.ts';
+import type { SpotModes } from '../../dispatcher/labels/spot-mode.ts';
 import type { Policy, Presets, Registration, ShapeDefaults } from '../../dispatcher/model/registration.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
 import { closedPolicy, grantOf, openPolicy, registration } from '../registration-fixture.ts';
@@ -156,11 +157,11 @@ describe('a preset', () => {
       regions: fc.constant([]),
       backends: fc.constant([]),
       architectures: fc.constant([]),
-      spot: fc.boolean(),
+      spot: fc.constantFrom<SpotModes>(true, false, ['only'], ['never']),
       dockerInDocker: fc.boolean(),
       publicRepositories: fc.boolean(),
     });
-    const others = fc.subarray(['cpu-2', 'cpu-8', 'memory-4', 'disk-5', 'spot', 'img-ghcr.io/a/b:1']);
+    const others = fc.subarray(['cpu-2', 'cpu-8', 'memory-4', 'disk-5', 'spot-never', 'img-ghcr.io/a/b:1']);
     let granted = 0;
     fc.assert(
       fc.property(fc.constantFrom(...Object.keys(parts)), policies, others, (name, policy, more) => {

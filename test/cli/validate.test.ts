@@ -389,6 +389,20 @@ describe('shr validate', () => {
           expect(out).to.include(line);
       });
 
+      it('tells which spot modes are granted more, and which no longer', async () => {
+        const powers = (spot: unknown) => platform({ acme: { ...acme, powers: { images: ['*'], spot } } });
+        for (const [before, after, line] of [
+          [false, ['never', 'only'], 'powers.spot: + only (widened)'],
+          [true, ['only'], 'powers.spot: − never, prefer, wait (narrowed)'],
+          [['only'], false, 'powers.spot: + never; − only (widened and narrowed)'],
+          [true, false, 'powers.spot: yes → no (narrowed)'],
+        ] as const) {
+          await write('base/dispatcher.yaml', powers(before));
+          await write('head/dispatcher.yaml', powers(after));
+          expect((await propose()).out).to.include(`    ${line}\n`);
+        }
+      });
+
       it('names the registrations that it would refuse, and those that it would admit', async () => {
         await write(
           'head/registrations/bank.yaml',

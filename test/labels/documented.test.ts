@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { readLabel } from '../../dispatcher/labels/grammar.ts';
+import { isCarriedOut, SPOT_MODES } from '../../dispatcher/labels/spot-mode.ts';
 import { isFlag, READERS, WORD_OF } from '../../dispatcher/labels/values.ts';
 
 const page = readFileSync(new URL('../../docs/labels.md', import.meta.url), 'utf8');
@@ -31,6 +32,15 @@ describe('docs/labels.md', () => {
     const other = new Set(['img', 'vsw', 'sid']);
     const keys = Object.keys(READERS).filter((key) => !other.has(key));
     expect(named).to.have.members([...keys, 'image', 'spot', 'dind']);
+  });
+
+  it('says of each spot mode what it does', () => {
+    const section = page.split('## Spot capacity')[1]?.split('\n## ')[0] ?? '';
+    for (const mode of SPOT_MODES) {
+      const [row = ''] = new RegExp(`^\\| [^|]*\`spot-${mode}\`.*$`, 'm').exec(section) ?? [];
+      expect(row.includes('refused'), mode).to.equal(!isCarriedOut(mode));
+      expect(readLabel(`spot-${mode}`)).to.deep.include({ kind: 'override' });
+    }
   });
 
   for (const label of examples) {

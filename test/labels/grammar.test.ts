@@ -33,7 +33,11 @@ describe('the label grammar', () => {
       ['disk-build-cache', 'bucket', 'build-cache'],
       ['shape-large', 'shape', 'large'],
       ['arch-ARM64', 'architecture', 'arm64'],
-      ['spot', 'spot', true],
+      ['spot', 'spot', 'only'],
+      ['spot-only', 'spot', 'only'],
+      ['Spot-NEVER', 'spot', 'never'],
+      ['spot-prefer', 'spot', 'prefer'],
+      ['spot-wait', 'spot', 'wait'],
       ['dind', 'dind', true],
       ['timeout-90m', 'timeout', 5_400_000],
       ['timeout-1h30m', 'timeout', 5_400_000],
@@ -161,7 +165,7 @@ describe('the label grammar', () => {
         timeout: 7_200_000,
         region: 'r1',
         backend: 'b1',
-        spot: true,
+        spot: 'only',
         dind: true,
       });
     });
@@ -170,7 +174,7 @@ describe('the label grammar', () => {
       expect(overridesOf('SHR=9,image=ghcr.io/acme/runner:2,Spot')).to.deep.equal({
         unique: '9',
         image: 'ghcr.io/acme/runner:2',
-        spot: true,
+        spot: 'only',
       });
     });
 

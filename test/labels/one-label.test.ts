@@ -28,7 +28,11 @@ const parts: readonly fc.Arbitrary<Part>[] = [
   named('backend', 'backend'),
   fc.constantFrom('x64', 'arm64').map((value) => [`arch=${value}`, 'architecture', value] as const),
   fc.integer({ min: 1, max: 7200 }).map((minutes) => [`timeout=${minutes}m`, 'timeout', minutes * 60_000] as const),
-  fc.constant(['spot', 'spot', true] as const),
+  fc.constantFrom(
+    ['spot', 'spot', 'only'] as const,
+    ['spot=only', 'spot', 'only'] as const,
+    ['spot=Never', 'spot', 'never'] as const,
+  ),
   fc.constant(['dind', 'dind', true] as const),
 ];
 const chosen: fc.Arbitrary<readonly Part[]> = fc

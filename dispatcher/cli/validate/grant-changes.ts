@@ -2,6 +2,7 @@
 import type { GrantField } from '../../admission/grants.ts';
 import { formatDuration } from '../../labels/duration.ts';
 import { isWithin } from '../../labels/glob.ts';
+import { SPOT_MODES, type SpotModes } from '../../labels/spot-mode.ts';
 import type { Grant, TenantEntry } from '../../model/registration.ts';
 
 export interface GrantChange {
@@ -21,9 +22,16 @@ export interface GrantFieldChange {
   readonly effect: string | undefined;
 }
 
-/** `undefined`: everything. `globs`: one pattern may cover another. */
 type Value =
-  | { readonly kind: 'list'; readonly items: readonly string[] | undefined; readonly globs: boolean }
+  | {
+      readonly kind: 'list';
+      /** Undefined: everything. */
+      readonly items: readonly string[] | undefined;
+      /** One pattern may cover another. */
+      readonly globs: boolean;
+      /** If it was written as yes or no. */
+      readonly text?: 'yes' | 'no';
+    }
   /** More is wider. `split`: without it none on shared backends, and no limit on the tenant's own. */
   | { readonly kind: 'amount'; readonly amount: number; readonly text: string; readonly split: boolean };
 
@@ -35,6 +43,11 @@ const flag = (on: boolean): Value => ({
   text: on ? 'yes' : 'no',
   split: false,
 });
+
+function modes(spot: SpotModes): Value {
+  if (typeof spot !== 'boolean') return names(spot);
+  return { kind: 'list', items: spot ? SPOT_MODES : ['never'], globs: false, text: spot ? 'yes' : 'no' };
+}
 
 function most(limit: number | undefined, inWords: (amount: number) => string = String): Value {
   return {
@@ -74,7 +87,7 @@ const FIELDS: { readonly [K in GrantField]: (grant: Grant) => Value } = {
   weight: ({ weight = 1 }) => most(weight),
   runnerGroups: ({ runnerGroups }) => names(runnerGroups),
   credentials: ({ credentials }) => names(credentials),
-  backends: ({ backends }) => names(backends),
+  backends: ({ backends }) => globs(backends),
   backendKinds: ({ backendKinds }) => names(backendKinds),
   secretStores: ({ secretStores = [] }) => globs(secretStores),
   bases: ({ bases = [] }) => globs(bases),
@@ -101,7 +114,7 @@ const FIELDS: { readonly [K in GrantField]: (grant: Grant) => Value } = {
   'powers.publicRepositories': ({ powers }) => flag(powers.publicRepositories),
   'powers.forks': ({ powers }) => flag(powers.forks ?? false),
   'powers.dockerInDocker': ({ powers }) => flag(powers.dockerInDocker),
-  'powers.spot': ({ powers }) => flag(powers.spot),
+  'powers.spot': ({ powers }) => modes(powers.spot),
 };
 
 const isField = (field: string): field is GrantField => Object.hasOwn(FIELDS, field);
@@ -131,7 +144,10 @@ function granted({ registrations, grant }: TenantEntry): readonly GrantFieldChan
   const fields = FIELD_NAMES.flatMap((field): readonly GrantFieldChange[] => {
     const value = FIELDS[field](grant);
     if (value.kind === 'list') {
-      const { items } = value;
+      const { items, text } = value;
+      if (text !== undefined) {
+        return text === 'no' ? [] : [{ field, form: 'value', added: [text], removed: [], effect: undefined }];
+      }
       return items === undefined || items.length === 0
         ? []
         : [{ field, form: 'items', added: items, removed: [], effect: undefined }];
@@ -195,6 +211,9 @@ function listChange(
   const isWider = added.some((item) => !covers(old, item));
   const isNarrower = removed.some((item) => !covers(now, item));
   const effects = [...(isWider ? ['widened'] : []), ...(isNarrower ? ['narrowed'] : [])];
+  if (before.text !== undefined && after.text !== undefined) {
+    return [{ field, form: 'value', added: [after.text], removed: [before.text], effect: effects.join(' and ') }];
+  }
   return [{ field, form: 'items', added, removed, effect: effects.length === 0 ? undefined : effects.join(' and ') }];
 }
 
