@@ -22,7 +22,7 @@ import type { Refusal } from './refusal.ts';
 
 export interface Narrowed {
   readonly registration: Registration;
-  /** Defaults that are not used, because no label may ask for them: `defaults.cpu`. */
+  /** Defaults that are not used, because no label may ask for them: `defaults.cpu`; and `canary`, where it may not. */
   readonly unused: readonly string[];
 }
 
@@ -31,7 +31,8 @@ export function narrowedBy(registration: Registration, file: OrganizationFile | 
   const mode = registration.organizationDefaults;
   if (mode === undefined || file === undefined) return { registration, unused: [] };
   const policy = mode === 'forced' ? file.policy : unsaid(registration, file.policy);
-  const { defaults, unused } = usedDefaults(registration, file.defaults);
+  const { defaults, unused: unusedDefaults } = usedDefaults(registration, file.defaults);
+  const unused = [...unusedDefaults];
   const decided: Record<string, string> = {};
   const switches: { publicRepositories?: false; forks?: false } = {};
   for (const field of ['publicRepositories', 'forks'] as const) {
@@ -43,11 +44,15 @@ export function narrowedBy(registration: Registration, file: OrganizationFile | 
   }
   const own = registration.maxRunnersPerRun;
   const theirs = file.maxRunnersPerRun;
+  const { canary, ...rest } = registration;
+  const isCanaryAllowed = canary !== undefined && matchesAny(policy.images ?? ['*'], canary.image);
+  if (canary !== undefined && !isCanaryAllowed) unused.push('canary');
   const isTheirs = theirs !== undefined && (own === undefined || (mode === 'forced' && theirs < own));
   if (isTheirs) decided['maxRunnersPerRun'] = placeIn(file, 'maxRunnersPerRun');
   return {
     registration: {
-      ...registration,
+      ...rest,
+      ...(isCanaryAllowed ? { canary } : {}),
       defaults: { ...defaults, ...registration.defaults },
       policy: { ...registration.policy, ...switches },
       ...(isTheirs ? { maxRunnersPerRun: theirs } : {}),

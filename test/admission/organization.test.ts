@@ -66,6 +66,16 @@ describe('the defaults of an organization', () => {
     expect(admit(byDefault({ maxCpu: 1 })), 'the registration speaks').to.include({ outcome: 'lane' });
   });
 
+  it('leave out a candidate image that they do not allow', () => {
+    const canary = { image: 'ghcr.io/acme/runner:2', percent: 10 };
+    expect(forced({ images: ['ghcr.io/acme/*'] }, { canary }).canary).to.deep.equal(canary);
+    expect(forced({}, { canary }).canary).to.deep.equal(canary);
+    const own = registration({ organizationDefaults: 'forced', canary });
+    const narrowed = narrowedBy(own, file({ images: ['ghcr.io/acme/runner:1'] }));
+    expect(narrowed.registration).to.not.have.property('canary');
+    expect(narrowed.unused).to.deep.equal(['canary']);
+  });
+
   it('are held beside policy and grant: the strictest wins', () => {
     const grant = grantOf('acme', { limits: { ...grantOf('acme').limits, maxCpu: 2, branches: ['main'] } });
     const one = forced({ maxCpu: 4, branches: ['*'] }, { grant });
