@@ -189,7 +189,7 @@ function organizationText({ organizationDefaults }: RegistrationView, nowMs: num
   const read = `read ${age(readAt, nowMs)} ago`;
   if (file === null) return `${mode}, no shr.yaml in .github-private or .github that its credentials see, ${read}`;
   const version = blob === null ? '' : ` (blob ${blob.slice(0, SHOWN_OF_COMMIT)})`;
-  const left = unused.length === 0 ? '' : `; not used, because no label may ask for it: ${unused.join(', ')}`;
+  const left = unused.length === 0 ? '' : `; not used, because it is not allowed: ${unused.join(', ')}`;
   return `${mode}, of ${file}${version}, ${read}${left}`;
 }
 

@@ -91,7 +91,7 @@ describe('shr registrations', () => {
       }
     };
     expect(await shown({ ...base, file })).to.match(
-      /^organization +forced, of acme\/\.github-private\/shr\.yaml \(blob 9e26dfe\w*\), read 1m00s ago; not used, because no label may ask for it: defaults\.cpu$/m,
+      /^organization +forced, of acme\/\.github-private\/shr\.yaml \(blob 9e26dfe\w*\), read 1m00s ago; not used, because it is not allowed: defaults\.cpu$/m,
     );
     expect(await shown({ ...base, file: null, unused: [] })).to.match(
       /^organization +forced, no shr\.yaml in .*, read 1m00s ago$/m,
