@@ -1,4 +1,5 @@
 /** A pull request from a fork of a private repository, with the GitHub simulator on the wire. */
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { jobDetailSchema, jobListSchema, runnerListSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -9,8 +10,14 @@ describe('pull requests of a private repository', function () {
   this.timeout(60_000);
   let service: ServiceHere;
   before(async () => {
-    const registration = () => ({
-      backends: [{ name: 'unused', kind: 'process', options: { command: ['/bin/sleep', '30'] } }],
+    const registration = ({ folder }: { readonly folder: string }) => ({
+      backends: [
+        {
+          name: 'unused',
+          kind: 'process',
+          options: { command: ['/bin/sleep', '30'], root: join(folder, 'instances') },
+        },
+      ],
     });
     service = await startServiceHere(systemClock, { registration });
   });

@@ -1,4 +1,5 @@
 /** The defaults of an organization, from its file to the jobs, with the GitHub simulator on the wire. */
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { explanationSchema, jobListSchema, registrationListSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { fastClock, type ServiceHere, startServiceHere } from './in-process-fixture.ts';
@@ -29,9 +30,15 @@ describe('what an organization forces', function () {
           },
         ],
       },
-      registration: () => ({
+      registration: ({ folder }) => ({
         organizationDefaults: 'forced',
-        backends: [{ name: 'unused', kind: 'process', options: { command: ['/bin/sleep', '30'] } }],
+        backends: [
+          {
+            name: 'unused',
+            kind: 'process',
+            options: { command: ['/bin/sleep', '30'], root: join(folder, 'instances') },
+          },
+        ],
         poll: { interval: '1m' },
       }),
     });

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { registrationListSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { fastClock, type ServiceHere, startServiceHere } from './in-process-fixture.ts';
@@ -24,8 +25,10 @@ describe('the public address of a running dispatcher', function () {
   };
   const open = async (url: string, port: number) => {
     const listen = { public: { address: `127.0.0.1:${port}`, url }, admin: '127.0.0.1:0' };
-    const registration = () => ({
-      backends: [{ name: 'unused', kind: 'process', options: { command: ['/bin/true'] } }],
+    const registration = ({ folder }: { readonly folder: string }) => ({
+      backends: [
+        { name: 'unused', kind: 'process', options: { command: ['/bin/true'], root: join(folder, 'instances') } },
+      ],
     });
     service = await startServiceHere(fastClock(20), { dispatcher: { listen }, registration });
   };
