@@ -43,6 +43,7 @@ import { ledgerBytes } from './ledger/ledger-bytes.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { newCallbackToken } from './lifecycle/callback-token.ts';
 import { createEngine, type Engine } from './lifecycle/engine.ts';
+import { launchesHeld } from './lifecycle/launches-held.ts';
 import { Departures } from './live/departures.ts';
 import { differenceOf } from './live/difference.ts';
 import { LastGoodVersions } from './live/last-good.ts';
@@ -184,6 +185,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       kept: () => live.current.kept?.length ?? 0,
       budgets: () => budgets.snapshot(),
       problems: (registration) => problems.of(registration),
+      launchesHeld: async (registration) =>
+        launchesHeld(registration, engine.pauses(), await engine.maintenanceUntilMs(registration)),
       clocks: () => times.machineAheadMs(),
       shedding: () => shedding.current().map(({ name }) => name),
       ledgerClosed: () => engine.ledgerClosed(),
@@ -393,6 +396,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
       standby: () => engine.standby(),
+      maintenanceUntilMs: (registration) => engine.maintenanceUntilMs(registration),
       canary: (registration) => engine.canary(registration),
       laneReason: (laneKey) => engine.laneReason(laneKey),
       jobReason: (job) => engine.jobReason(job),

@@ -205,8 +205,21 @@ function printPublicAddress(terminal: Terminal, address: PublicAddressView | nul
   terminal.out(`\n${address.amiss ? 'problem' : 'note'} listen.public.url: ${printable(address.message)}\n`);
 }
 
-function runnersText({ liveRunners, maxRunners, observes }: RegistrationView): string {
-  return `${observes ? 'observes, ' : ''}${liveRunners}/${maxRunners}`;
+function runnersText({ launchesHeld, liveRunners, maxRunners, observes }: RegistrationView): string {
+  const held = launchesHeld.some(({ cause }) => cause === 'pause') ? 'paused' : launchesHeld[0]?.cause;
+  const state = observes ? 'observes, ' : held === undefined ? '' : `${held}, `;
+  return `${state}${liveRunners}/${maxRunners}`;
+}
+
+/** `held by the pause of ops-a since 2026-03-04T12:00:00.000Z, until it is resumed (the registry moves)`. */
+function heldText({ launchesHeld }: RegistrationView): string | null {
+  if (launchesHeld.length === 0) return null;
+  const words = launchesHeld.map(({ by, cause, reason, since, until }) => {
+    const why = reason === null ? '' : ` (${reason})`;
+    if (cause === 'maintenance') return `a maintenance window until ${until}`;
+    return `the pause of ${by} since ${since}, until it is resumed${why}`;
+  });
+  return `held by ${words.join('; and by ')}`;
 }
 
 function pollText({ poll }: RegistrationView, nowMs: number): string {
@@ -244,6 +257,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
       ['runner group', registration.runnerGroup],
       ['priority', String(registration.priority)],
       ['observes', registration.observes ? 'yes: nothing is launched (`shr observe` reports)' : null],
+      ['launches', heldText(registration)],
       ['runners', `${registration.liveRunners} of ${registration.maxRunners}`],
       ['canary', canaryText(registration)],
       ['poll', pollText(registration, nowMs)],

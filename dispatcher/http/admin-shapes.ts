@@ -147,6 +147,23 @@ const registrationViewSchema = z.object({
   priority: z.number(),
   /** It launches nothing. A dispatcher of an earlier version answers without it. */
   observes: z.boolean().default(false),
+  /**
+   * By what launches are held, whether or not a job waits; each has to end. Empty: by nothing. A dispatcher of an earlier
+   * version answers without it.
+   */
+  launchesHeld: z
+    .array(
+      z.object({
+        cause: z.enum(['pause', 'maintenance']),
+        /** The name of the token; for tenants, `the platform` where it paused. Null: a window of the configuration. */
+        by: z.string().nullable(),
+        reason: z.string().nullable(),
+        since: time,
+        /** Null: until it is resumed. */
+        until: time,
+      }),
+    )
+    .default([]),
   maxRunners: count,
   liveRunners: count,
   poll: z.object({

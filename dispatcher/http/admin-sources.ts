@@ -91,6 +91,8 @@ export interface AdminSources extends SightSources {
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
   /** `engine.pause`, `engine.resume` and `engine.pauses`. */
   readonly pausing: Pick<Engine, 'pause' | 'resume' | 'pauses'>;
+  /** `engine.maintenanceUntilMs`. */
+  maintenanceUntilMs?(registration: string): ReturnType<Engine['maintenanceUntilMs']>;
   /** The output, from the service, of a container that has not been removed. Rejects with ProviderError. */
   liveOutput?(runner: RunnerRow): Promise<string | undefined>;
   /** What is worth knowing about it, and no problem. */

@@ -11,6 +11,7 @@ import { scopePath } from '../jobs/scope.ts';
 import type { AuditRow, Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry, TokenRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import { type CanaryState, failedOf } from '../lifecycle/canary-rules.ts';
+import type { LaunchHold } from '../lifecycle/launches-held.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Pause } from '../lifecycle/pauses.ts';
@@ -72,6 +73,7 @@ export interface RegistrationFacts {
   readonly breakers: readonly Breaker[];
   readonly problems: readonly RegistrationProblem[];
   readonly notes?: readonly RegistrationNote[];
+  readonly held: RegistrationView['launchesHeld'];
   readonly versions: readonly SeenVersion[];
   readonly canary?: CanaryState | undefined;
   /** Undefined: from the folder. */
@@ -87,6 +89,7 @@ export function registrationView({
   breakers,
   problems,
   notes = [],
+  held,
   versions,
   canary,
   origin,
@@ -101,6 +104,7 @@ export function registrationView({
     runnerGroup: registration.runnerGroup,
     priority: registration.priority,
     observes: registration.observe === true,
+    launchesHeld: held,
     maxRunners: registration.maxRunners,
     liveRunners: [...live.values()].reduce((sum, count) => sum + count, 0),
     poll: {
@@ -397,6 +401,13 @@ export function auditView(row: AuditRow): AuditEntryView {
   const { id, atMs, actorId, actorName, action, subject, tenant, status, outcome } = row;
   const actor = { id: actorId, name: actorName };
   return { id, at: new Date(atMs).toISOString(), actor, action, subject, tenant, status, outcome };
+}
+
+/** `isTenant`: a tenant is told that the platform has paused, and not who of it. */
+export function launchHoldView(hold: LaunchHold, isTenant: boolean): RegistrationView['launchesHeld'][number] {
+  const { byPlatform, cause, reason, sinceMs, untilMs } = hold;
+  const by = byPlatform && isTenant ? 'the platform' : hold.by;
+  return { cause, by, reason, since: iso(sinceMs), until: iso(untilMs) };
 }
 
 export function pauseView({ registration, by, byPlatform, own, ...pause }: Pause): PauseView {

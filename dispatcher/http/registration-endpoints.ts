@@ -2,6 +2,7 @@
 import { type AbsentRegistration, absentAmong } from '../config/absent.ts';
 import type { LaneCounts, Ledger, UnreadableRow } from '../ledger/ledger.ts';
 import type { CanaryState } from '../lifecycle/canary-rules.ts';
+import { launchesHeld } from '../lifecycle/launches-held.ts';
 import { breakerProblems, closedBreakers, unreadableBreakerProblems } from '../observability/problems.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { backendPath, lanesQuery, noQuery, registrationPath, registrationsQuery } from './admin-query.ts';
@@ -11,6 +12,7 @@ import {
   backendView,
   closureView,
   laneView,
+  launchHoldView,
   publicAddressView,
   quarantinedView,
   registrationView,
@@ -81,6 +83,12 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
         const all = await ledger.breakers((row) => void unreadable.push(row));
         const breakers = closedBreakers(all, sources.clock.now());
         const page = pageOfBoth(sight.registrations.filter(isWanted), sight.quarantined.filter(isWanted), query);
+        const pauses = sources.pausing.pauses();
+        const windows = new Map(
+          await Promise.all(
+            page.registrations.map(async ({ name }) => [name, await sources.maintenanceUntilMs?.(name)] as const),
+          ),
+        );
         return {
           body: {
             registrations: page.registrations.map((registration) => {
@@ -101,6 +109,9 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
                 canary: sources.canary?.(registration.name),
                 breakers: closed,
                 notes: sources.notes?.(registration) ?? [],
+                held: launchesHeld(registration.name, pauses, windows.get(registration.name)).map((one) =>
+                  launchHoldView(one, sight.tenants !== null),
+                ),
                 problems: [
                   ...problems,
                   ...breakerProblems(closed),

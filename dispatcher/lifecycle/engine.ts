@@ -97,6 +97,8 @@ export interface Engine {
   /** Returns the pause that has ended; undefined: there was none. A tenant (`byPlatform` false) ends only its own. */
   resume(registration: string | null, by?: Pick<Pause, 'byPlatform'>): Promise<Pause | undefined>;
   pauses(): readonly Pause[];
+  /** When the last of the registration's maintenance windows ends that are open now; undefined: none is. */
+  maintenanceUntilMs(registration: string): Promise<number | undefined>;
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, at its backends and at GitHub. */
@@ -422,6 +424,10 @@ class LoopingEngine implements Engine {
 
   pauses(): readonly Pause[] {
     return this.#pauses.all();
+  }
+
+  async maintenanceUntilMs(registration: string): Promise<number | undefined> {
+    return await this.#permits.maintenance.windowUntilMs(registration);
   }
 
   unlisted(): ReadonlyMap<string, readonly string[]> {

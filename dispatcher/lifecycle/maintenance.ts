@@ -30,7 +30,11 @@ export class Maintenance {
 
   /** When the last of the windows that are open now ends; undefined: none is. A pause has no end that is known. */
   async untilMs(registration: string): Promise<number | undefined> {
-    if (this.isPaused(registration)) return Number.POSITIVE_INFINITY;
+    return this.isPaused(registration) ? Number.POSITIVE_INFINITY : await this.windowUntilMs(registration);
+  }
+
+  /** As `untilMs`, of windows alone. */
+  async windowUntilMs(registration: string): Promise<number | undefined> {
     const configured = this.#tenants.get(registration)?.registration.maintenance;
     if (configured === undefined) return undefined;
     this.#windows ??= RecurringWindows.load();

@@ -38,6 +38,8 @@ export interface MetricsSources {
   budgets?(): readonly BudgetReading[];
   /** What is wrong with a registration, breakers aside. */
   problems?(registration: string): readonly { readonly kind: string }[];
+  /** By what its launches are held, whether or not a job waits. */
+  launchesHeld?(registration: string): Promise<readonly { readonly cause: string }[]>;
   /** By API, how far this machine's clock is ahead of GitHub's. */
   clocks?(): readonly { readonly api: string; readonly aheadMs: number }[];
   /** How many registrations are set aside because of their configuration. */
@@ -240,6 +242,7 @@ class LedgerGauges {
   readonly #budgetLeft: Gauge<'credential' | 'class'>;
   readonly #budgetLimit: Gauge<'credential' | 'class'>;
   readonly #problems: Gauge<'registration' | 'kind'>;
+  readonly #launchesHeld: Gauge<'registration' | 'cause'>;
   readonly #clockAhead: Gauge<'api'>;
 
   constructor(register: Registry, sources: MetricsSources, names: LabelBound, onBackend: OnBackend, words: LabelBound) {
@@ -316,6 +319,12 @@ class LedgerGauges {
       'registration',
       'kind',
     );
+    this.#launchesHeld = gauge(
+      'shr_launches_held',
+      'Pauses and open maintenance windows that keep a registration from launching, by cause',
+      'registration',
+      'cause',
+    );
     this.#clockAhead = gauge(
       'shr_github_clock_ahead_seconds',
       "How far this machine's clock is ahead of GitHub's; negative when behind, 0 within half a minute",
@@ -333,6 +342,7 @@ class LedgerGauges {
     if (address !== undefined) this.#address.set({ state: address.state }, 1);
     this.#readBudgets();
     this.#readProblems();
+    await this.#readHeld();
     this.#quarantined.set(this.#sources.quarantined?.() ?? 0);
     this.#kept.set(this.#sources.kept?.() ?? 0);
     this.#platformProblems.set(this.#sources.platformProblems?.() ?? 0);
@@ -409,6 +419,17 @@ class LedgerGauges {
     for (const { api, aheadMs } of this.#sources.clocks?.() ?? []) {
       this.#clockAhead.set({ api: this.#words.fold(api) }, aheadMs / 1000);
     }
+  }
+
+  async #readHeld(): Promise<void> {
+    const held: { readonly registration: string; readonly cause: string }[] = [];
+    for (const { name } of this.#sources.registrations()) {
+      for (const { cause } of (await this.#sources.launchesHeld?.(name)) ?? []) {
+        held.push({ registration: this.#names.fold(name), cause: this.#words.fold(cause) });
+      }
+    }
+    this.#launchesHeld.reset();
+    for (const one of held) this.#launchesHeld.inc(one);
   }
 
   #readBudgets(): void {

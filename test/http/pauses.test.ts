@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import { createCommand as pauseCommand } from '../../dispatcher/cli/pause.ts';
+import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
 import { createCommand as resumeCommand } from '../../dispatcher/cli/resume.ts';
-import { pausedSchema, pauseListSchema } from '../../dispatcher/http/admin-shapes.ts';
+import { pausedSchema, pauseListSchema, registrationListSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { run } from '../cli/admin-run.ts';
-import { type Fixture, TOKEN } from './admin-fixture.ts';
+import { type Fixture, NOW, TOKEN } from './admin-fixture.ts';
 import { as, issue, openTenants, problemOf } from './tenants-fixture.ts';
 
 describe('pauses over the admin API', () => {
@@ -117,5 +118,37 @@ describe('pauses over the admin API', () => {
     expect((await shr(resumeCommand, 'acme')).out).to.equal('acme: nothing was paused.\n');
     expect((await shr(resumeCommand)).err).to.match(/^shr: name one registration, or --all\n/);
     expect((await shr(resumeCommand, '--all')).out).to.equal('All registrations: launches go on.\n');
+  });
+
+  it('and open windows are shown with the registration, also where no job waits', async () => {
+    await fixture.close();
+    const until = NOW + 60 * 60_000;
+    fixture = await openTenants({ maintenanceUntilMs: async (name) => (name === 'globex' ? until : undefined) });
+    tenant = await issue(fixture.ledger, { name: 'ops-a', role: 'operator', tenants: ['team-a'] });
+    const shr = async (...args: readonly string[]) =>
+      (await run(registrationsCommand, args, { SHR_ADMIN_URL: fixture.url })).out;
+    await post('registrations/acme/pause?reason=abuse');
+    await post('registrations/acme/pause?reason=ours', tenant);
+    const list = await shr();
+    expect(list).to.match(/acme .* paused, \d+\//);
+    expect(list).to.match(/globex .* maintenance, \d+\//);
+    const since = new Date(NOW).toISOString();
+    expect(await shr('show', 'acme')).to.include(
+      `held by the pause of adminToken since ${since}, until it is resumed (abuse); and by the pause of ops-a since ${since}, until it is resumed (ours)\n`,
+    );
+    expect(await shr('show', 'globex')).to.include(
+      `held by a maintenance window until ${new Date(until).toISOString()}\n`,
+    );
+
+    const heldOf = async (token: string) => {
+      const answer = await (await fixture.ask('/api/registrations', as(token))).json();
+      return registrationListSchema
+        .parse(answer)
+        .registrations.map((one) => [one.name, one.launchesHeld.map(({ by }) => by)]);
+    };
+    await post('pause');
+    expect(await heldOf(tenant)).to.deep.equal([['acme', ['the platform', 'the platform', 'ops-a']]]);
+    for (const path of ['resume', 'registrations/acme/resume', 'registrations/acme/resume']) await post(path);
+    expect(await heldOf(TOKEN)).to.deep.include(['acme', []]);
   });
 });

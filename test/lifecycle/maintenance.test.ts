@@ -40,6 +40,12 @@ describe('a registration in a maintenance window', () => {
     expect(await reasonOf(2)).to.equal(words);
     expect(await fixture.engine.laneReason(job?.laneKey ?? '')).to.equal(words);
 
+    const endMs = Date.UTC(2026, 10, 1, 11);
+    await fixture.engine.pause({ registration: 'acme', reason: null, by: 'ops', byPlatform: true });
+    expect(await fixture.engine.maintenanceUntilMs('acme'), 'beside a pause').to.equal(endMs);
+    expect(await fixture.engine.maintenanceUntilMs('other')).to.equal(undefined);
+    await fixture.engine.resume('acme');
+
     const during = await runners('acme');
     await fixture.advance(HOUR + 50 * MINUTE);
     expect(await runners('acme')).to.equal(during);

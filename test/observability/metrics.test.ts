@@ -301,4 +301,19 @@ describe('metrics', () => {
     expect(text).to.match(/^nodejs_eventloop_lag_p99_seconds \d/m);
     expect(text).to.match(/^process_resident_memory_bytes \d/m);
   });
+
+  it('count what holds launches, and fold what has no series of its own', async () => {
+    let isHeld = true;
+    const launchesHeld = async (name: string) =>
+      isHeld ? [{ cause: 'pause' }, ...(name === 'globex' ? [{ cause: 'maintenance' }] : [])] : [];
+    const { samples } = observed({ launchesHeld }, 1);
+    const held = async () => [...(await samples())].filter(([name]) => name.startsWith('shr_launches_held'));
+    expect(await held()).to.deep.equal([
+      ['shr_launches_held{registration="acme",cause="pause"}', 1],
+      ['shr_launches_held{registration="_other",cause="pause"}', 1],
+      ['shr_launches_held{registration="_other",cause="maintenance"}', 1],
+    ]);
+    isHeld = false;
+    expect(await held()).to.deep.equal([]);
+  });
 });
