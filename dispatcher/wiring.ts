@@ -60,6 +60,7 @@ import {
 import { createMetrics } from './observability/metrics.ts';
 import { secretNotes } from './observability/problems.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
+import { sharedWebhookProblems } from './observability/webhook-problems.ts';
 import type { Documents } from './sources/documents.ts';
 import { OrganizationDefaults } from './sources/organization-defaults.ts';
 import { daily } from './versions/daily.ts';
@@ -383,6 +384,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       quarantined: () => live.current.quarantined,
       leaving: () => served.leaving(),
       platformProblems: () => live.current.platformProblems ?? [],
+      webhookProblems: () => sharedWebhookProblems(signatures.shared()),
       publicAddress: () => address?.status(),
       repositories: () => live.current.sources ?? [],
       originOf: (registration) => live.current.origins?.get(registration),
@@ -414,6 +416,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
           clock,
           engine,
           shedding: () => shedding.current(),
+          webhookProblems: sharedWebhookProblems(signatures.shared()),
           publicAddress: address?.status(),
           problems: (registration) => problems.of(registration),
         }),

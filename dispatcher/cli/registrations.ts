@@ -41,6 +41,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           printSetAside(terminal, answer.quarantined);
           printSources(terminal, answer.sources);
           printPlatformProblems(terminal, answer.platformProblems);
+          printWebhookProblems(terminal, answer.webhookProblems, clock.now());
           printPublicAddress(terminal, answer.publicAddress);
           for (const absent of answer.absent) terminal.out(absentLine(absent));
           terminal.out(more(answer.more, 'registrations'));
@@ -197,6 +198,13 @@ function printPlatformProblems(terminal: Terminal, problems: QuarantinedView['pr
   if (problems.length === 0) return;
   terminal.out('\nthe platform: what was read before stays in force\n');
   for (const problem of problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
+}
+
+/** Of the shared endpoint. */
+function printWebhookProblems(terminal: Terminal, problems: readonly ProblemView[], nowMs: number): void {
+  if (problems.length === 0) return;
+  terminal.out('\nthe platform\n');
+  printInFull(terminal, problems, nowMs);
 }
 
 /** Nothing where all is well. */

@@ -378,6 +378,8 @@ export const registrationListSchema = z.object({
   quarantined: z.array(quarantinedViewSchema),
   /** Of dispatcher.yaml and the folder of registrations as they are now: what was read before stays in force. */
   platformProblems: z.array(fileProblemSchema).default([]),
+  /** Of the shared endpoint `/webhooks/github`, for tokens of the platform. */
+  webhookProblems: z.array(problemViewSchema).default([]),
   /** `listen.public.url`, for tokens of the platform; null: it has none. */
   publicAddress: publicAddressSchema.nullable().default(null),
   /** Git repositories in which registrations are kept. For tokens of the platform. */

@@ -57,6 +57,8 @@ export interface AdminSources extends SightSources {
   readonly random: Random;
   /** Of dispatcher.yaml and the folder of registrations. */
   platformProblems?(): readonly Problem[];
+  /** Of the shared endpoint of webhooks. */
+  webhookProblems?(): readonly RegistrationProblem[];
   /** Undefined: runners make no call-backs. */
   publicAddress?(): AddressStatus | undefined;
   /** Git repositories in which registrations are kept. */

@@ -31,6 +31,7 @@ import type {
   LaneView,
   LedgerProblemView,
   PauseView,
+  ProblemView,
   PublicAddressView,
   QuarantinedView,
   RegistrationView,
@@ -130,8 +131,8 @@ export function registrationView({
       lastSeenAt: new Date(lastSeenMs).toISOString(),
     })),
     canary: canary === undefined ? null : canaryView(canary),
-    problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
-    notes: notes.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
+    problems: problems.map(problemView),
+    notes: notes.map(problemView),
     origin: origin === undefined ? null : originView(origin),
     organizationDefaults: organization === undefined ? null : organizationView(organization),
   };
@@ -159,6 +160,10 @@ export function sourceView({ branch, commit, name, problem, url }: SourceState):
 
 export function ledgerProblemView(closure: LedgerClosure | undefined): LedgerProblemView | null {
   return closure === undefined ? null : { message: closureWords(closure), since: iso(closure.sinceMs) };
+}
+
+export function problemView({ kind, about, message, sinceMs }: RegistrationProblem | RegistrationNote): ProblemView {
+  return { kind, about, message, since: iso(sinceMs) };
 }
 
 export function quarantinedView({ name, file, problems }: Quarantined): QuarantinedView {

@@ -31,6 +31,8 @@ export interface ReadinessOptions {
   /** Why requests are turned away at present, and how many were. */
   readonly shedding: () => readonly { readonly name: string; readonly count: number }[];
   readonly problems: (registration: string) => readonly RegistrationProblem[];
+  /** Of the shared endpoint. */
+  readonly webhookProblems?: readonly RegistrationProblem[];
   readonly publicAddress?: AddressStatus | undefined;
 }
 
@@ -67,11 +69,13 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
       ...setAsideLines(quarantined),
       ...keptLines(configuration.kept ?? []),
     ],
-    details:
-      recorded instanceof LedgerError
+    details: [
+      ...problemLines([{ name: 'the platform' }], () => options.webhookProblems ?? []),
+      ...(recorded instanceof LedgerError
         ? // Already the reason: not once more for each registration.
           problemLines(registrations, (name) => options.problems(name).filter(({ kind }) => kind !== 'ledger'))
-        : recorded,
+        : recorded),
+    ],
   };
 }
 

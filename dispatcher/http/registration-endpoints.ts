@@ -13,6 +13,7 @@ import {
   closureView,
   laneView,
   launchHoldView,
+  problemView,
   publicAddressView,
   quarantinedView,
   registrationView,
@@ -122,6 +123,8 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
             quarantined: page.quarantined.map(quarantinedView),
             // They speak of everyone's files.
             platformProblems: sight.tenants === null ? (sources.platformProblems?.() ?? []) : [],
+            // Anyone's requests to the platform's endpoint.
+            webhookProblems: sight.tenants === null ? (sources.webhookProblems?.() ?? []).map(problemView) : [],
             publicAddress: sight.tenants === null ? publicAddressView(sources.publicAddress?.()) : null,
             // So do their commits.
             sources: sight.tenants === null ? (sources.repositories?.() ?? []).map(sourceView) : [],

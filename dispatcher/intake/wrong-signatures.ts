@@ -64,6 +64,12 @@ export class WrongSignatures {
     return [...(own === undefined ? [] : [own]), ...this.#shared.values()].filter((one) => lasts(one, now));
   }
 
+  /** Of the shared endpoint, for the platform: no registration may depend on it, and it is wrong all the same. */
+  shared(): readonly WronglySigned[] {
+    const now = this.#clock.now();
+    return [...this.#shared.values()].filter((one) => lasts(one, now));
+  }
+
   #placeOf({ endpoint, registration }: WebhookSource): [wrong: Map<string, WronglySigned>, key: string] {
     return registration === null ? [this.#shared, endpoint] : [this.#own, registration];
   }

@@ -13,6 +13,11 @@ export function webhookProblems(
   return wronglySigned.filter(({ source }) => dependsOn(registration, source)).map(problemOf);
 }
 
+/** Of the platform, whose endpoint it is. */
+export function sharedWebhookProblems(wronglySigned: readonly WronglySigned[]): readonly RegistrationProblem[] {
+  return wronglySigned.map(problemOf);
+}
+
 /** On the shared endpoint only where it has none of its own. */
 function dependsOn(
   { name, host, claim, webhookSecrets }: Parameters<typeof webhookProblems>[0],

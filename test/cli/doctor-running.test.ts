@@ -12,6 +12,9 @@ describe('shr doctor, beside a dispatcher that runs', () => {
         ...{ url: 'https://shr.example', state: 'other', words: 'status 404', way: 'direct' },
         ...{ sinceMs: NOW, itselfAtMs: null, calledAtMs: null },
       }),
+      webhookProblems: () => [
+        { kind: 'webhook', about: '/webhooks/github (github.com/webhook)', message: 'a wrong signature', sinceMs: NOW },
+      ],
       problems: (name) =>
         name === 'acme'
           ? [
@@ -31,7 +34,13 @@ describe('shr doctor, beside a dispatcher that runs', () => {
     const running = await ask(port());
     expect(running.dispatcher.map(({ about, subject, ok }) => [about, subject, ok])).to.deep.equal([
       ['listener', 'running', false],
+      ['listener', 'running', true],
     ]);
+    const [, signatures] = running.dispatcher;
+    expect(signatures?.note, 'anyone can send such requests').to.equal(true);
+    expect(signatures?.message).to.equal(
+      'the running dispatcher says: /webhooks/github (github.com/webhook): a wrong signature',
+    );
     expect(running.dispatcher[0]?.message).to.include('answered by something else');
     expect(running.of('acme').map(({ message }) => message)).to.deep.equal([
       'the running dispatcher says: the last 5 runners never called',

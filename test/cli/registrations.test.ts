@@ -78,6 +78,19 @@ describe('shr registrations', () => {
     expect(lines).to.have.length(3);
   });
 
+  it('shows wrong signatures at the shared endpoint as a problem of the platform', async () => {
+    const about = '/webhooks/github (github.com/webhook)';
+    const own = await openFixture({
+      webhookProblems: () => [{ kind: 'webhook', about, message: 'a wrong signature', sinceMs: NOW - MINUTE }],
+    });
+    try {
+      const { out } = await run(registrationsCommand, ['--url', own.url]);
+      expect(out).to.include(`\nthe platform\nwebhook (for 1m00s)  ${about}: a wrong signature\n`);
+    } finally {
+      await own.close();
+    }
+  });
+
   it('shows which defaults of its organization are in force, and of when', async () => {
     const base = { mode: 'forced', readAtMs: NOW - MINUTE, unused: ['defaults.cpu'] } as const;
     const blob = '9e26dfeeb6e641a33dae4961196235bdb965b21b';

@@ -167,6 +167,7 @@ describe('access to the admin API', () => {
   const tokens = new Map<string, string>();
   before(async () => {
     fixture = await openTenants({
+      webhookProblems: () => [{ kind: 'webhook', about: 'shared-endpoint', message: 'wrong', sinceMs: null }],
       publicAddress: () => ({
         ...{ url: 'https://public.example', state: 'itself', words: '', way: 'direct' },
         ...{ sinceMs: 0, itselfAtMs: 0, calledAtMs: null },
@@ -324,6 +325,14 @@ describe('access to the admin API', () => {
       .to.include('"publicAddress":null')
       .and.not.include('public.example');
     expect(await said('viewer of platform')).to.include('"url":"https://public.example"');
+  });
+
+  it('shows wrong signatures at the shared endpoint to the platform alone', async () => {
+    const said = async (who: string) => await (await asked('GET x', '/api/registrations', who)).text();
+    expect(await said('admin of team-a'))
+      .to.include('"webhookProblems":[]')
+      .and.not.include('shared-endpoint');
+    expect(await said('viewer of platform')).to.include('"about":"shared-endpoint"');
   });
 
   it('explains nothing of another tenant’s registrations', async () => {

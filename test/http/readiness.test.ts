@@ -61,6 +61,23 @@ describe('readiness', () => {
     expect((await asked('unreached')).problems).to.deep.equal([]);
   });
 
+  it('tells of wrong signatures at the shared endpoint, to those who may read details, and stays ready', async () => {
+    const message = '2 deliveries have a wrong signature';
+    const answer = await readinessOf({
+      configuration: { registrations: [], quarantined: [] },
+      ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
+      clock: { now: () => NOW },
+      engine: { unlisted: () => new Map() },
+      shedding: () => [],
+      problems: () => [],
+      webhookProblems: [{ kind: 'webhook', about: '/webhooks/github', message, sinceMs: NOW }],
+    });
+    expect(answer).to.deep.equal({
+      ...{ ready: true, reasons: [], problems: [] },
+      details: [`the platform: webhook: /webhooks/github: ${message}`],
+    });
+  });
+
   it('leaves a defect to the one who asked', async () => {
     const defect = new TypeError('defect');
     const failed = await askedWith({

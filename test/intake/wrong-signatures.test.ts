@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { WrongSignatures } from '../../dispatcher/intake/wrong-signatures.ts';
 import type { WebhookEndpoint } from '../../dispatcher/model/registration.ts';
-import { webhookProblems } from '../../dispatcher/observability/webhook-problems.ts';
+import { sharedWebhookProblems, webhookProblems } from '../../dispatcher/observability/webhook-problems.ts';
 import { manualClock } from '../lifecycle/manual-clock.ts';
 import { type Fixture, openFixture, plainEndpoint, tenant } from './intake-fixture.ts';
 
@@ -56,6 +56,23 @@ describe('deliveries with a wrong signature', () => {
     );
     const elsewhere = tenant('initech', { webhookSecrets: [] });
     expect(problemsOf(elsewhere), 'the endpoint does not speak for it').to.deep.equal([]);
+  });
+
+  it('of the shared endpoint are a problem of the platform, whether or not a registration depends on it', async () => {
+    const shared = () => sharedWebhookProblems(signatures.shared()).map(({ kind, about }) => `${kind} ${about}`);
+    await send('wrong', own);
+    expect(shared(), "a registration's own endpoint").to.deep.equal([]);
+    await send('wrong');
+    expect(shared()).to.deep.equal(['webhook /webhooks/github (github.com/webhook)']);
+    await fixture.send({});
+    expect(shared(), 'until one is signed rightly').to.deep.equal([]);
+    await send('wrong');
+    expect(shared(), 'so soon after a right one').to.deep.equal([]);
+    clock.move(MINUTE);
+    await send('wrong');
+    expect(shared()).to.have.length(1);
+    clock.move(24 * 60 * MINUTE);
+    expect(shared(), 'a day after the last').to.deep.equal([]);
   });
 
   it('are told apart from those without one: the webhook at GitHub has no secret', async () => {

@@ -6,7 +6,7 @@ import type { DispatcherConfig } from '../../model/registration.ts';
 import { AdminClient } from '../admin-client.ts';
 import { AdminClientError } from '../admin-client-error.ts';
 import { localUrl } from '../admin-target.ts';
-import { bad, type DoctorFinding } from './finding.ts';
+import { bad, type DoctorFinding, note } from './finding.ts';
 
 export interface Running {
   readonly dispatcher: readonly DoctorFinding[];
@@ -25,17 +25,19 @@ export async function askRunning(
   if (url === undefined || isUnresolved(adminToken)) return NOTHING;
   const client = new AdminClient(url, adminToken, clock);
   try {
-    const { publicAddress, registrations } = await client.get(
+    const { publicAddress, registrations, webhookProblems } = await client.get(
       ['registrations'],
       { limit: MOST },
       registrationListSchema,
     );
     const problems = new Map(registrations.map(({ name, problems }) => [name, problems]));
     return {
-      dispatcher:
-        publicAddress?.amiss === true
+      dispatcher: [
+        ...(publicAddress?.amiss === true
           ? [bad('listener', 'running', `the running dispatcher says: ${publicAddress.message}`, CURE)]
-          : [],
+          : []),
+        ...webhookProblems.map(({ about, message }) => webhookNote('listener', about, message)),
+      ],
       of: (registration) => (problems.get(registration) ?? []).flatMap(findingOf),
     };
   } catch (error) {
@@ -46,6 +48,12 @@ export async function askRunning(
 }
 
 /** The rest doctor finds out by itself. */
-function findingOf({ kind, message }: RegistrationView['problems'][number]): readonly DoctorFinding[] {
+function findingOf({ kind, about, message }: RegistrationView['problems'][number]): readonly DoctorFinding[] {
+  if (kind === 'webhook') return [webhookNote('webhook', about, message)];
   return kind === 'runner' ? [bad('runners', 'running', `the running dispatcher says: ${message}`, CURE)] : [];
+}
+
+/** Anyone can send such requests: no reason to fail. */
+function webhookNote(about: string, endpoint: string | null, message: string): DoctorFinding {
+  return note(about, 'running', `the running dispatcher says: ${endpoint ?? 'webhook'}: ${message}`, CURE);
 }
