@@ -62,6 +62,6 @@ function printPools(terminal: Terminal, pools: readonly PoolView[]): void {
     { title: 'labels', value: (pool) => pool.labels.join(',') },
     { title: 'size', value: (pool) => pool.size, align: 'right' },
     { title: 'waiting', value: (pool) => pool.waiting, align: 'right' },
-    { title: 'why', value: (pool) => pool.why },
+    { title: 'why', value: ({ notFilled, why }) => (notFilled === null ? why : `${why}; not filled: ${notFilled}`) },
   ]);
 }

@@ -516,6 +516,8 @@ const poolViewSchema = z.object({
   why: z.string(),
   /** How many it has, those that are starting included. */
   waiting: count,
+  /** What keeps it from its size at present. A dispatcher of an earlier version answers without it. */
+  notFilled: z.string().nullable().default(null),
 });
 
 export const laneListSchema = z.object({

@@ -215,7 +215,11 @@ export function registrationEndpoints(sources: AdminSources): readonly Endpoint[
             pools: pools
               .filter(({ registration }) => registration === (query.registration ?? registration))
               .filter(({ registration }) => sight.sees(registration))
-              .map((pool) => ({ ...pool, labels: [...pool.labels] })),
+              .map((pool) => ({
+                ...pool,
+                labels: [...pool.labels],
+                notFilled: toldText(sight, pool.registration, pool.notFilled ?? undefined, backends) ?? null,
+              })),
             lanes: await Promise.all(
               rows.map(async (counts) => {
                 const reason = await sources.laneReason(counts.lane.key);

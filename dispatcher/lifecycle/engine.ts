@@ -243,6 +243,7 @@ class LoopingEngine implements Engine {
       ...{ clock, maxLaunches, maxRunners: options.maxRunners, tenants },
       ...{ context, ledger, board, backends, holds, places: launchPlaces, launches: this.#launches, handOver, pools },
       maintenance: permits.maintenance,
+      obstaclesOf: (lanes) => permits.obstaclesOf(lanes),
       rate: permits.rate,
       shares: () => permits.shares(),
     });

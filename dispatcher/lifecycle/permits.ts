@@ -131,7 +131,17 @@ export class Permits {
 
   /** What may keep a lane's next runner from being launched, as it is now. */
   async obstacles(lane: LaneSpec): Promise<Omit<Obstacles, 'own'>> {
+    return await this.#obstacles(lane, await this.#liveRunners());
+  }
+
+  /** As `obstacles`, of each: however many there are, what runs is counted once. */
+  async obstaclesOf(lanes: readonly LaneSpec[]): Promise<readonly Omit<Obstacles, 'own'>[]> {
+    if (lanes.length === 0) return [];
     const live = await this.#liveRunners();
+    return await Promise.all(lanes.map((lane) => this.#obstacles(lane, live)));
+  }
+
+  async #obstacles(lane: LaneSpec, live: LiveRunners): Promise<Omit<Obstacles, 'own'>> {
     const { leaving, registration } = this.#options.tenants.get(lane.registration) ?? {};
     const maintenance = await this.maintenance.reason(lane.registration);
     const rate = registration === undefined ? undefined : this.rate.reason(registration);

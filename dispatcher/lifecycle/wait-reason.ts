@@ -35,6 +35,9 @@ export interface Obstacles {
   readonly launches: { readonly count: number; readonly max: number };
 }
 
+/** Nothing is in the way. */
+export const NEXT = 'next in line';
+
 /** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41:05 UTC`. */
 export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
   const { backends, closed, configured, dispatcher, github, launches, maintenance, own, rate, registration } =
@@ -60,7 +63,7 @@ export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
     );
     return words.join('; ');
   }
-  return 'next in line';
+  return NEXT;
 }
 
 export function closedWords(closed: NonNullable<Obstacles['closed']>): string {

@@ -219,7 +219,9 @@ describe('shr jobs and shr lanes', () => {
       /^lane0acme0000001 +acme +orgs\/acme +acme-runner +1 +0 +\w+ +0 +0 +0 +acme has its 10 runners$/,
     );
     const pools = (await run(lanesCommand, ['--url', fixture.url, '--registration', 'acme'])).out;
-    expect(pools).to.match(/^acme +registered +acme-runner +3 +2 +at most 3 jobs of acme started$/m);
+    expect(pools).to.match(
+      /^acme +registered +acme-runner +3 +2 +at most 3 jobs of acme started; not filled: the registration is at its cap of 2 runners$/m,
+    );
     const json = JSON.parse((await run(lanesCommand, ['--url', fixture.url, '--json'])).out);
     expect(json.lanes[0]).to.include({ key: acmeLane.key, waitReason: 'acme has its 10 runners' });
     expect((await run(lanesCommand, ['--url', fixture.url, '--registration', 'globex'])).out).to.match(/^No lanes/);

@@ -246,6 +246,7 @@ describe('admin API', () => {
         {
           ...{ registration: 'acme', mode: 'registered', labels: ['acme-runner'], lane: acmeLane.key },
           ...{ size: 3, waiting: 2, why: 'at most 3 jobs of acme started' },
+          notFilled: 'the registration is at its cap of 2 runners',
         },
       ]);
       expect((await json('/api/lanes?waiting=true')).pools).to.deep.equal([]);

@@ -242,6 +242,7 @@ export async function openFixture(change: Partial<AdminListenerOptions> = {}): P
       registrations.map(({ name }) => ({
         ...{ registration: name, mode: 'registered' as const, labels: [`${name}-runner`], lane: acmeLane.key },
         ...{ size: 3, waiting: 2, why: `at most 3 jobs of ${name} started` },
+        notFilled: `the registration is at its cap of 2 runners`,
       })),
     laneReason: async (key) => (key === acmeLane.key ? 'acme has its 10 runners' : undefined),
     jobReason: async ({ laneKey, status }) =>

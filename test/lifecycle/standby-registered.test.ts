@@ -184,6 +184,25 @@ describe('standby of registered runners', () => {
     expect(await reasons(nameOf(0))).to.include('the image, shape or backends of its lane changed');
   });
 
+  it('says what keeps it from its size: a pause, its cap, its launches a minute', async () => {
+    const notFilled = async () => (await fixture.engine.standby()).map(({ notFilled: words }) => words);
+    await open({ registrations: [acme({ standby: [pool({ size: 3 })], maxLaunchesPerMinute: 1 })] });
+    expect((await notFilled())[0]).to.match(
+      /^the registration launches at most 1 runner a minute: the next follows at /,
+    );
+    await fixture.engine.pause({ registration: 'acme', reason: 'a move', by: 'ops', byPlatform: false });
+    expect((await notFilled())[0]).to.match(
+      /^its registration is paused since .* by ops \(a move\): no runner is launched$/,
+    );
+    await fixture.engine.resume('acme');
+    await fixture.advance(3 * MINUTE);
+    expect(await notFilled(), 'it is').to.deep.equal([null]);
+    await fixture.close();
+
+    await open({ registrations: [acme({ standby: [pool({ size: 3 })], maxRunners: 2 })] });
+    expect(await notFilled()).to.deep.equal(['the registration is at its cap of 2 runners']);
+  });
+
   it('follows the demand of the last hours, and says so', async () => {
     const demand = { max: 4, withinMs: 10 * MINUTE, overMs: 2 * HOUR };
     await open({ registrations: [acme({ standby: [pool({ size: 0, demand })] })] });
@@ -198,6 +217,7 @@ describe('standby of registered runners', () => {
     expect(await fixture.engine.standby()).to.deep.include({
       ...{ registration: 'acme', mode: 'registered', labels: ['acme-runner'], lane: (await live())[0]?.laneKey },
       ...{ size: 3, waiting: 3, why: 'at most 3 jobs started within 10m in the last 2h' },
+      notFilled: null,
     });
     await comeOnline(nameOf(3), nameOf(4), nameOf(5));
     await fixture.advance(2 * HOUR + 15 * MINUTE);

@@ -12,6 +12,7 @@ import type { Maintenance } from '../maintenance.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
 import type { Shares } from '../shares.ts';
+import { NEXT, type Obstacles, waitReason } from '../wait-reason.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
 import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
 import { canServe, type Pool, type Pools } from './pools.ts';
@@ -35,6 +36,8 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly pools: Pools;
   readonly maintenance: Pick<Maintenance, 'untilMs'>;
   readonly rate: Pick<LaunchRate, 'roomOf'>;
+  /** Of each lane, in their order. */
+  readonly obstaclesOf: (lanes: readonly LaneSpec[]) => Promise<readonly Omit<Obstacles, 'own'>[]>;
   /** Undefined: nobody has a reservation or weight. */
   readonly shares: () => Promise<Shares | undefined>;
 }
@@ -50,6 +53,8 @@ export interface PoolStatus {
   readonly why: string;
   /** How many it has, those that are starting included. */
   readonly waiting: number;
+  /** What keeps it from its size at present; null where nothing does. */
+  readonly notFilled: string | null;
 }
 
 export class StandbyLoop {
@@ -122,15 +127,20 @@ export class StandbyLoop {
   /** Each pool: how many it is to have, and how many it had when it was last filled. */
   async status(): Promise<readonly PoolStatus[]> {
     const { clock, pools } = this.#options;
-    const all: PoolStatus[] = [];
+    const all: Omit<PoolStatus, 'notFilled'>[] = [];
+    const short: LaneSpec[] = [];
     for (const [registration, own] of pools.all()) {
       for (const { aim, isRegistered, labels, lane } of own) {
         const { size, why } = await aim(clock.now());
         const mode = isRegistered ? ('registered' as const) : ('parked' as const);
-        all.push({ registration, mode, labels, lane: lane.key, size, why, waiting: this.#had.get(lane.key) ?? 0 });
+        const waiting = this.#had.get(lane.key) ?? 0;
+        all.push({ registration, mode, labels, lane: lane.key, size, why, waiting });
+        if (waiting < size) short.push(lane);
       }
     }
-    return all;
+    const obstacles = await this.#options.obstaclesOf(short);
+    const byKey = new Map(short.map(({ key }, index) => [key, obstacles[index]]));
+    return all.map((pool) => ({ ...pool, notFilled: notFilledWords(pool, byKey.get(pool.lane)) }));
   }
 
   /** The container of a runner asks for its JIT configuration. */
@@ -346,6 +356,17 @@ export class StandbyLoop {
     backends.release(runner);
     handOver.end(runner);
   }
+}
+
+function notFilledWords(
+  { mode }: Pick<PoolStatus, 'mode'>,
+  obstacles: Omit<Obstacles, 'own'> | undefined,
+): string | null {
+  if (obstacles === undefined) return null;
+  // Parked containers are launched without GitHub.
+  const github = mode === 'registered' ? obstacles.github : undefined;
+  const reason = waitReason({ ...obstacles, github, own: undefined });
+  return reason === NEXT ? null : reason;
 }
 
 /** What waits for a job goes last, and of those the youngest first. */
