@@ -12,7 +12,7 @@ import { presetsUsed, type UsedPreset } from '../admission/presets.ts';
 import { whyWithheld } from '../admission/tenant-grant.ts';
 import { shapeInWords } from '../admission/wish-words.ts';
 import { systemFiles } from '../config/files.ts';
-import { type Inspection, inspectConfiguration } from '../config/load.ts';
+import { type Inspection, inspectConfiguration, unreadSources } from '../config/load.ts';
 import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import { readLabels } from '../labels/grammar.ts';
@@ -144,7 +144,13 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
       presets: presetsOf(matched, labels),
       unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
-      organization: organizationNote(admission, registrations),
+      notes: [
+        ...[organizationNote(admission, registrations)].filter((one) => one !== undefined),
+        ...unreadSources(files.dispatcherFile, inspection.platform.config).map(
+          ({ message }) => `${message}: ask the dispatcher with --url or --profile`,
+        ),
+      ],
+      isPartial: (inspection.platform.config?.sources ?? []).length > 0,
       withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
     };
     if (options.json === true) printJson(terminal, describe(admission, found));
@@ -204,7 +210,9 @@ interface Found {
   /** What to do, if no registration claims the repository. */
   readonly unclaimed: string | undefined;
   /** What files do not say. */
-  readonly organization: string | undefined;
+  readonly notes: readonly string[];
+  /** There are registrations that files do not say. */
+  readonly isPartial: boolean;
   /** Why the tenant may not have this on a shared backend. */
   readonly withheld: (lane: LaneSpec, backend: string) => string | undefined;
 }
@@ -226,10 +234,11 @@ function answers(lane: LaneSpec, { fits, withheld }: Found): readonly BackendAns
 }
 
 function describe(admission: Admission, found: Found): unknown {
-  const { granted, organization, unclaimed } = found;
-  const noted = organization === undefined ? {} : { note: organization };
+  const { granted, notes, unclaimed } = found;
+  const noted = notes.length === 0 ? {} : { note: notes.join('; ') };
   if (admission.outcome !== 'lane') {
-    return { ...admission, ...(unclaimed === undefined ? {} : { cure: unclaimed }), ...noted };
+    const reason = reasonOf(admission, found);
+    return { ...admission, reason, ...(unclaimed === undefined ? {} : { cure: unclaimed }), ...noted };
   }
   const { lane } = admission;
   return {
@@ -243,13 +252,22 @@ function describe(admission: Admission, found: Found): unknown {
   };
 }
 
+/** Of those that were read: another one may claim it. */
+function reasonOf({ reason }: { readonly reason: string }, { isPartial }: Found): string {
+  return isPartial ? reason.replace(/^no registration claims/, 'no registration that was read claims') : reason;
+}
+
 function print(admission: Admission, found: Found, terminal: Terminal): void {
   switch (admission.outcome) {
     case 'not-ours':
       printFields(terminal, [
-        ['outcome', 'not ours: no runner will be started'],
-        ['reason', admission.reason],
+        [
+          'outcome',
+          found.isPartial ? 'not ours, by the registrations that were read' : 'not ours: no runner will be started',
+        ],
+        ['reason', reasonOf(admission, found)],
         ...rowOf('cure', found.unclaimed),
+        ...notesOf(found),
       ]);
       return;
     case 'refused':
@@ -259,7 +277,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
         ['reason', admission.reason],
         ['cure', admission.cure],
         ...rowOf('decided by', admission.place),
-        ...rowOf('note', found.organization),
+        ...notesOf(found),
       ]);
       return;
     case 'lane': {
@@ -278,7 +296,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
         ['labels', lane.labels.join(', ')],
         ['shape', shapeInWords(lane.wish)],
         ...rowOf('presets', presetsInWords(found.presets)),
-        ...rowOf('note', found.organization),
+        ...notesOf(found),
       ]);
       terminal.out('\n');
       printTable(terminal, answers(lane, found), [
@@ -304,6 +322,10 @@ function presetsInWords(presets: readonly UsedPreset[]): string | undefined {
   return presets
     .map(({ label, place, allowedBy = 'the policy allows its parts' }) => `${label} (${place}; ${allowedBy})`)
     .join(', ');
+}
+
+function notesOf({ notes }: Found): readonly (readonly [string, string])[] {
+  return notes.map((note) => ['note', note] as const);
 }
 
 function rowOf(name: string, value: string | undefined): readonly (readonly [string, string])[] {

@@ -241,6 +241,16 @@ function tieNote(file: string, label: string, other: string): Problem {
   return wholeFile(file, message, 'Give one of them another label, or a higher `priority`.');
 }
 
+/** Only a dispatcher that runs fetches repositories, and has what its API was given. */
+export function unreadSources(file: string, config: Pick<DispatcherConfig, 'sources'> | undefined): readonly Problem[] {
+  const names = (config?.sources ?? []).map(({ name }) => `\`${name}\``);
+  if (names.length === 0) return [];
+  const of = names.length === 1 ? `source ${names[0]}` : `sources ${names.join(', ')}`;
+  const message = `the registrations of ${of} (git) and of the API are not read here`;
+  const cure = 'Ask the dispatcher: `shr explain` and `shr registrations` with --url.';
+  return [{ ...wholeFile(file, message, cure), path: 'sources' }];
+}
+
 /** With `dispatcher: 'optional'` a missing dispatcher.yaml is a note: a tenants' repository has none. */
 export async function inspectConfiguration(
   sources: ConfigurationSources,
@@ -251,6 +261,7 @@ export async function inspectConfiguration(
   const { platform } = await platformOf(shared, dispatcher, found);
   const listedFrom = found.problems.length;
   const elsewhere = platform.config === undefined ? [] : ((await sources.elsewhere?.(platform.config)) ?? []);
+  if (sources.elsewhere === undefined) found.notes.push(...unreadSources(sources.dispatcherFile, platform.config));
   const areElsewhere = elsewhere.some(({ files, state }) => state !== undefined || files.length > 0);
   sources.memory?.versionsOf(elsewhere.map(stateOf));
   const entries = await registrationFiles(sources, found, areElsewhere);

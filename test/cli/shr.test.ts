@@ -446,6 +446,24 @@ describe('shr', () => {
       expect(out).to.match(/^cure +Correct --repo/m);
     });
 
+    it('says that registrations of sources and of the API are not read, and never that none claims it', async () => {
+      const file = join(folder, 'dispatcher.yaml');
+      const source = 'sources: [{ name: tenants, git: "https://git.example/acme/runners.git" }]';
+      await writeFile(file, `${await readFile(file, 'utf8')}\n${source}\n`);
+      const note = 'the registrations of source `tenants` (git) and of the API are not read here';
+      const labels = ['--labels', 'serverless-hosted-runner'];
+      const { code, out } = await run(['explain', ...labels, '--repo', 'other/lab']);
+      expect(code).to.equal(1);
+      expect(out).to.match(/^outcome +not ours, by the registrations that were read$/m);
+      expect(out).to.include('no registration that was read claims other/lab');
+      expect(out).to.include(`${note}: ask the dispatcher with --url`);
+      const said = JSON.parse((await run(['explain', '--json', ...labels, '--repo', 'other/lab'])).out);
+      expect(said.note).to.include(note);
+      expect(said.reason).to.include('no registration that was read claims');
+      expect((await explain(...labels)).out).to.include(note);
+      expect((await run(['validate'])).out).to.include(`sources: ${note}. Ask the dispatcher`);
+    });
+
     // J5
     it('says that a job with built-in labels alone needs a label to come here', async () => {
       const { code, out } = await explain('--labels', 'self-hosted,linux,x64');
