@@ -255,7 +255,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     if ('text' in result) {
       const type = { 'content-type': 'text/plain; charset=utf-8' };
       const length = result.status === 204 ? {} : { ...type, 'content-length': Buffer.byteLength(result.text) };
-      response.writeHead(result.status, closing ? { ...length, connection: 'close' } : length);
+      const headers = { ...length, ...fromDispatcher };
+      response.writeHead(result.status, closing ? { ...headers, connection: 'close' } : headers);
       response.end(result.text);
       return;
     }
@@ -317,6 +318,9 @@ function endBroken(socket: Duplex, code: unknown): void {
         : '400 Bad Request';
   socket.end(`HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
+
+/** Tells a container that its call has come to a dispatcher, and not to a proxy or another website. */
+const fromDispatcher = { 'shr-dispatcher': '1' };
 
 const noSuchPath: DeliveryAnswer = {
   status: 404,

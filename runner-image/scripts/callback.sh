@@ -4,7 +4,7 @@
 status=000
 
 # post SECONDS EVENT [NAME=VALUE ...]: one call. Sets `status` (000: no answer, and `trouble` says why) and leaves the words in
-# $SHR_STATE/answer.EVENT.
+# $SHR_STATE/answer.EVENT. Only a dispatcher marks its answers: one of a proxy or another website does not count as `reached`.
 post() {
   seconds=$1
   event=$2
@@ -19,8 +19,8 @@ post() {
   # The token stays out of the argument list: curl reads it from a file.
   [ ! -s "$SHR_STATE/callback-header" ] || set -- "$@" --header "@$SHR_STATE/callback-header"
   status=$(curl --silent --show-error --max-time "$seconds" --max-filesize 32768 --output "$SHR_STATE/answer.$event" \
-    --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>"$SHR_STATE/trouble.$event") || status=000
-  [ "$status" = 000 ] || : >"$SHR_STATE/reached"
+    --dump-header "$SHR_STATE/head.$event" --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>"$SHR_STATE/trouble.$event") || status=000
+  [ "$status" = 000 ] || ! grep -qi '^shr-dispatcher: 1' "$SHR_STATE/head.$event" || : >"$SHR_STATE/reached"
 }
 
 # trouble EVENT: why the last call brought no answer that counts: the status, or curl's words without its number.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs in the job, before its first step: asks the dispatcher whether this job may run here, and fails the job on *no*.
-# Any dispatcher can answer, so it asks for 5 minutes; then SHR_HOOK_SILENCE decides. Where no call of this container was
-# ever answered, the address is wrong rather than the dispatcher away: a job that may run all the same waits for 15 s.
+# Any dispatcher can answer, so it asks for 5 minutes; then SHR_HOOK_SILENCE decides. Where no dispatcher ever
+# answered this container, the address is wrong rather than the dispatcher away: a job that may run all the same waits for 15 s.
 set -u
 here=${0%/*}
 # shellcheck source=lib.sh

@@ -106,6 +106,18 @@ describe("a runner's call-backs", () => {
     expect(JSON.stringify(request?.tags)).not.to.include(runner().token);
   });
 
+  it('are recognizable as answered by a dispatcher, whatever the answer; another path is not', async () => {
+    const { name, token } = runner();
+    const marked = async (path: string, authorization: string) => {
+      const response = await fetch(`${base}${path}`, { method: 'POST', headers: { authorization }, body: '' });
+      return [response.status, response.headers.get('shr-dispatcher')];
+    };
+    expect(await marked(`/runners/${name}/listening`, `Bearer ${token}`)).to.deep.equal([204, '1']);
+    expect(await marked(`/runners/${name}/listening`, 'Bearer no')).to.deep.equal([404, '1']);
+    expect(await marked(`/runners/${name}/job-started`, `Bearer ${token}`)).to.deep.equal([400, '1']);
+    expect(await marked(`/proxied/runners/${name}/listening`, `Bearer ${token}`)).to.deep.equal([404, null]);
+  });
+
   it('keep no token: the ledger has its hash alone', async () => {
     const row = await fixture.ledger.runner(runner().name);
     expect(row?.callbackHash).to.match(/^[0-9a-f]{64}$/);

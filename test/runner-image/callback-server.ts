@@ -12,6 +12,8 @@ export interface SeenCall {
 export interface CallbackServer {
   readonly url: string;
   readonly calls: SeenCall[];
+  /** False: it answers as another website or a proxy would. */
+  isDispatcher: boolean;
   /** Undefined: the connection is cut without an answer. `hang`: there is none. */
   answer: (event: string) => { readonly status: number; readonly text?: string } | 'hang' | undefined;
   close(): Promise<void>;
@@ -29,7 +31,10 @@ export async function startCallbacks(): Promise<CallbackServer> {
       const answer = self.answer(event);
       if (answer === 'hang') return;
       if (answer === undefined) request.socket.destroy();
-      else response.writeHead(answer.status, { 'content-type': 'text/plain' }).end(answer.text);
+      else {
+        const mark = self.isDispatcher ? { 'SHR-Dispatcher': '1' } : {};
+        response.writeHead(answer.status, { 'content-type': 'text/plain', ...mark }).end(answer.text);
+      }
     });
   });
   server.listen(0, '127.0.0.1');
@@ -37,6 +42,7 @@ export async function startCallbacks(): Promise<CallbackServer> {
   const self: CallbackServer = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/runners/shr-1`,
     calls,
+    isDispatcher: true,
     answer: () => ({ status: 204 }),
     async close() {
       server.closeAllConnections();

@@ -1,3 +1,4 @@
+import { rejects } from 'node:assert/strict';
 import { once } from 'node:events';
 import { access, chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
@@ -123,6 +124,27 @@ describe('the runner image’s hooks', function () {
       await rm(join(container.root, 'state/reached'));
       await started(environment);
       await access(join(container.root, 'state/reached'));
+    });
+
+    for (const status of [200, 404, 502]) {
+      it(`does not take a ${status} of a proxy or another website for the dispatcher`, async () => {
+        callbacks.isDispatcher = false;
+        callbacks.answer = () => ({ status, text: 'shr-dispatcher: 1' });
+        expect(await started({ SHR_HOOK_SECONDS: '3' })).to.include({ code: 0 });
+        await rejects(access(join(container.root, 'state/reached')));
+        callbacks.isDispatcher = true;
+        callbacks.answer = () => ({ status });
+        await started({ SHR_HOOK_SECONDS: '1' });
+        await access(join(container.root, 'state/reached'));
+      });
+    }
+
+    it('hardly waits where something else answers', async () => {
+      callbacks.isDispatcher = false;
+      callbacks.answer = () => ({ status: 404, text: '<html>' });
+      const { code, output } = await started({ SHR_HOOK_SECONDS: '20' });
+      expect(output).to.include('gave no answer for 1 s (last: 404)');
+      expect(code).to.equal(0);
     });
 
     it('asks nobody where no dispatcher is named', async () => {
