@@ -353,8 +353,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         registration: (name) => tenants.get(name)?.registration,
         mayRunMore: (name) => tenants.get(name)?.leaving === undefined || isGranted(name),
         now: () => clock.now(),
-        verified: (runner) => {
-          address?.heardRunner();
+        verified: (runner, token) => {
+          address?.heardRunner(token);
           engine.called(runner);
         },
         sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),

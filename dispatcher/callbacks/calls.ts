@@ -63,7 +63,7 @@ export interface RunnerCallsOptions {
   /** What GitHub says of a run, where neither its event nor the ledger tells. */
   readonly runs?: Pick<RunReads, 'isFork' | 'origin'>;
   /** A call came with the token of this living runner. Must not throw. */
-  readonly verified?: (runner: string) => void;
+  readonly verified?: (runner: string, token: string) => void;
   readonly log: Pick<Log, 'error' | 'warn'>;
   readonly metrics: CallMetrics;
 }
@@ -200,7 +200,7 @@ class Receiving implements CallReception {
       return { outcome: 'unknown', answer: unknownRunner };
     }
     this.#isVerified = true;
-    this.#options.verified?.(runner);
+    this.#options.verified?.(runner, token);
     if (!this.#takeTurn()) return { outcome: 'over-rate', answer: overRate };
     const call = readCall(event, Buffer.concat(this.#chunks));
     if (call === undefined) {

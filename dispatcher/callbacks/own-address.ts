@@ -1,10 +1,11 @@
 /**
  * Whether `listen.public.url` leads to this dispatcher. It asks there now and then, and knows the answer as its own. That it
- * gets none proves little: many networks do not let a machine reach its own public address. So a runner's call-back, which
- * can only have come by that address, counts more.
+ * gets none proves little: many networks do not let a machine reach its own public address. So a call-back of a runner that
+ * was launched with this URL, and can only have come by it, counts more.
  */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
+import { isTokenFor } from '../lifecycle/callback-token.ts';
 import type { Log } from '../log.ts';
 import { type AddressWay, answerInWords, type CallAddress } from './address-call.ts';
 import { newNonce, PROOF_PATH, proofForm, proverOf } from './address-proof.ts';
@@ -21,7 +22,7 @@ export interface AddressStatus {
   readonly sinceMs: number;
   /** When it answered itself last; null: never in this process. */
   readonly itselfAtMs: number | null;
-  /** When a runner called last; null: none has since the start. */
+  /** When a runner that was launched with this URL called last; null: none has since the start. */
   readonly calledAtMs: number | null;
 }
 
@@ -80,8 +81,9 @@ export class OwnAddress {
     this.#cancel?.();
   }
 
-  /** A call-back came with the token of a living runner. */
-  heardRunner(): void {
+  /** A call-back came with this token of a living runner. One that was launched with another URL called that one. */
+  heardRunner(token: string): void {
+    if (!isTokenFor(this.#options.url, token)) return;
     this.#calledAtMs = this.#options.clock.now();
     if (this.#logged !== undefined && !isAmiss(this.status())) this.#tell();
   }
@@ -183,7 +185,9 @@ export function addressInWords(status: AddressStatus): string {
   if (calledAtMs !== null && calledAtMs >= sinceMs)
     return `${found}; runners reach it: one called at ${iso(calledAtMs)}`;
   const before =
-    calledAtMs === null ? 'no runner has called since the start' : `the last runner called at ${iso(calledAtMs)}`;
+    calledAtMs === null
+      ? 'no runner launched with it has called since the start'
+      : `the last runner launched with it called at ${iso(calledAtMs)}`;
   if (!isAmiss(status)) return `${found}; runners may reach it: ${before}`;
   const until = itselfAtMs === null ? '' : `, and was until ${iso(itselfAtMs)}`;
   return `${found}${until}; ${before}. ${ADDRESS_CURE}`;

@@ -79,7 +79,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
   if (jit === undefined) return;
 
   // One for all backends: what the first one may have started could be running.
-  const token = options.callbackUrl === undefined ? undefined : newCallbackToken(options.random);
+  const token = options.callbackUrl === undefined ? undefined : newCallbackToken(options.random, options.callbackUrl);
   const refusals: Failure[] = [];
   const next = [...launch.backends];
   let [placeAt] = next;

@@ -5,6 +5,7 @@ import { type CallOutcome, createRunnerCalls } from '../../dispatcher/callbacks/
 import { createPublicListener, type PublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
 import type { RunOrigin } from '../../dispatcher/jobs/facts.ts';
+import { isTokenFor } from '../../dispatcher/lifecycle/callback-token.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -24,11 +25,13 @@ describe("a runner's call-backs", () => {
   let isFork: boolean | undefined;
   let origin: RunOrigin | undefined;
   const readRuns: string[] = [];
+  const verified: string[][] = [];
 
   beforeEach(async () => {
     isFork = false;
     origin = undefined;
     readRuns.length = 0;
+    verified.length = 0;
     launched.length = 0;
     outcomes.length = 0;
     inForce = registration('acme');
@@ -61,6 +64,7 @@ describe("a runner's call-backs", () => {
         },
       },
       now: () => fixture.clock.now(),
+      verified: (...of) => verified.push(of),
       metrics: { runnerCall: (event, outcome) => outcomes.push([event, outcome]) },
     });
     listener = createPublicListener({ intake, clock: systemClock, metrics: counts, calls });
@@ -104,6 +108,14 @@ describe("a runner's call-backs", () => {
     });
     expect(runner().token).to.match(/^[a-z2-7]{32}$/);
     expect(JSON.stringify(request?.tags)).not.to.include(runner().token);
+  });
+
+  it('carry with their token which URL the container was told', async () => {
+    await call('booted', { version: '' });
+    await call('listening', {}, { name: runner().name, token: 'a'.repeat(32) });
+    expect(verified).to.deep.equal([[runner().name, runner().token]]);
+    expect(isTokenFor('https://shr.acme.example', runner().token)).to.equal(true);
+    expect(isTokenFor('https://shr.acme.example/other', runner().token)).to.equal(false);
   });
 
   it('are recognizable as answered by a dispatcher, whatever the answer; another path is not', async () => {

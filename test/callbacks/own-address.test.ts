@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { type AddressReply, addressCaller, type CallAddress } from '../../dispatcher/callbacks/address-call.ts';
 import { createAddressProof, PROOF_PATH, proverOf } from '../../dispatcher/callbacks/address-proof.ts';
 import { addressInWords, isAmiss, OwnAddress } from '../../dispatcher/callbacks/own-address.ts';
+import { newCallbackToken } from '../../dispatcher/lifecycle/callback-token.ts';
 import { makeCertificate } from '../../simulators/azure-aci/certificate.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
@@ -162,7 +163,7 @@ describe('what the dispatcher knows of its public address', () => {
     expect(isAmiss(address.status())).to.equal(false);
     expect(words()).to.include('could not be reached from here (refused: connect ECONNREFUSED); runners may reach it');
     expect(events()).to.deep.equal(['info public-url-not-reached']);
-    address.heardRunner();
+    address.heardRunner(tokenOf(url));
     expect(words()).to.include('; runners reach it: one called at ');
     expect(events()).to.deep.equal(['info public-url-not-reached', 'info public-url-reached']);
     await clock.advance(HOUR);
@@ -172,7 +173,7 @@ describe('what the dispatcher knows of its public address', () => {
 
   it('is amiss where it was reached before, until it is again', async () => {
     open();
-    address.heardRunner();
+    address.heardRunner(tokenOf(url));
     await clock.advance(5 * MINUTE);
     reply = refused;
     const before = asked.length;
@@ -181,7 +182,7 @@ describe('what the dispatcher knows of its public address', () => {
     await clock.advance(MINUTE);
     expect(isAmiss(address.status())).to.equal(true);
     expect(words()).to.match(
-      /could not be reached from here .*, and was until .*; the last runner called at .*Let its name/,
+      /could not be reached from here .*, and was until .*; the last runner launched with it called at .*Let its name/,
     );
     reply = 'itself';
     await clock.advance(2 * MINUTE);
@@ -199,11 +200,25 @@ describe('what the dispatcher knows of its public address', () => {
       'answered by something else when it is asked from here (status 404, an HTML page ("Welcome"))',
     );
     expect(events()).to.deep.equal(['warn public-url-not-reached']);
-    address.heardRunner();
+    address.heardRunner(tokenOf(url));
     expect(isAmiss(address.status())).to.equal(false);
     reply = 'same id';
     await clock.advance(2 * MINUTE);
     expect(words()).to.include('another process of this dispatcher');
+  });
+
+  it('is not proven by a runner that was launched with another URL, as before a restart with a wrong one', async () => {
+    reply = page;
+    open();
+    await clock.advance(MINUTE);
+    const oldToken = tokenOf('https://old.shr.example');
+    const unmarked = newCallbackToken(systemRandom).token;
+    for (const token of [oldToken, unmarked]) address.heardRunner(token);
+    expect(isAmiss(address.status())).to.equal(true);
+    expect(words()).to.include('no runner launched with it has called since the start');
+    expect(events()).to.deep.equal(['warn public-url-not-reached']);
+    address.heardRunner(tokenOf(url));
+    expect(events()).to.deep.equal(['warn public-url-not-reached', 'info public-url-reached']);
   });
 
   it('fills no log where it comes and goes', async () => {
@@ -237,6 +252,10 @@ describe('what the dispatcher knows of its public address', () => {
     expect(asked).to.have.length(1);
   });
 });
+
+function tokenOf(url: string): string {
+  return newCallbackToken(systemRandom, url).token;
+}
 
 function portOf(address: string | AddressInfo | null): number {
   if (address === null || typeof address === 'string') throw new Error('no port');
