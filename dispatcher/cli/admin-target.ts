@@ -168,7 +168,11 @@ async function accessInBundle(file: string, environment: Terminal['environment']
 
 function urlOf(access: AdminAccess | undefined): URL {
   if (access === undefined) return new URL(DEFAULT_ADMIN_URL);
-  if (access.listen === undefined) throw unusable(access.problem, 'Or name the admin listener with --url.');
+  if (access.listen === undefined)
+    throw unusable(
+      access.problem,
+      `Or ask without the file: add --url ${DEFAULT_ADMIN_URL} (where it listens, if elsewhere) --token-file FILE.`,
+    );
   const url = localUrl(access.listen);
   if (url !== undefined) return url;
   const { host, port } = access.listen;
@@ -193,7 +197,11 @@ export function localUrl({ host, port }: DispatcherConfig['adminListen']): URL |
 function tokenFor(base: URL, access: AdminAccess | undefined): GivenToken | undefined {
   const own = access?.listen === undefined ? undefined : localUrl(access.listen);
   if (access === undefined || own?.origin !== base.origin) return undefined;
-  if (access.token === undefined) throw unusable(access.problem, 'Or set SHR_ADMIN_TOKEN, or use --token-file.');
+  if (access.token === undefined)
+    throw unusable(
+      access.problem,
+      `Or ask without the file: add --url ${base.origin} --token-file FILE, or set SHR_ADMIN_TOKEN.`,
+    );
   const from = `${FILE} (adminToken)`;
   return { token: sendable(access.token.reveal().trim(), from), from };
 }

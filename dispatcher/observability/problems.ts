@@ -245,7 +245,9 @@ export function setAsideLines(
 export function platformLines(problems: readonly unknown[]): readonly string[] {
   if (problems.length === 0) return [];
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-  return [`the platform's configuration has ${count}, and what was read before stays in force: see shr registrations`];
+  // The file that is wrong may be the one that says where this dispatcher is, and its token.
+  const whole = 'shr registrations --url http://HOST:PORT --token-file FILE';
+  return [`the platform's configuration has ${count}, and what was read before stays in force: see ${whole}`];
 }
 
 /** `acme: 3 runners live, and its registration is no longer in the configuration: …`, for those who may read names. */

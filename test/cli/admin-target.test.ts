@@ -37,6 +37,16 @@ describe('the dispatcher that a command asks, and the token', () => {
     expect((await jobs([], { OWN: TOKEN })).out).to.equal('No jobs.\n');
   });
 
+  it('can be named where dispatcher.yaml is broken, and the message says how', async () => {
+    await file('listen: [', 'adminToken: }');
+    const { err, code } = await jobs();
+    expect(code).to.equal(2);
+    expect(err).to.include(
+      'Or ask without the file: add --url http://127.0.0.1:9090 (where it listens, if elsewhere) --token-file FILE.',
+    );
+    expect((await jobs(['--url', fixture.url, '--token-file', 'admin-token'])).code).to.equal(0);
+  });
+
   it('are rather those of a variable, and rather still those of a flag', async () => {
     await file('listen: { admin: "127.0.0.1:1" }', 'adminToken: ${file:nowhere}');
     const named = { SHR_ADMIN_URL: fixture.url, SHR_ADMIN_TOKEN: TOKEN };
@@ -102,7 +112,7 @@ describe('the dispatcher that a command asks, and the token', () => {
     await file(`listen: { admin: "${address()}" }`, 'adminToken: ${file:nowhere}');
     expect((await jobs()).err).to.equal(
       'shr: dispatcher.yaml:3:13: adminToken: nowhere: there is no such file. Create it, or correct the path.\n' +
-        '     Or set SHR_ADMIN_TOKEN, or use --token-file.\n',
+        `     Or ask without the file: add --url ${fixture.url.replace(/\/$/, '')} --token-file FILE, or set SHR_ADMIN_TOKEN.\n`,
     );
     await file('listen: { admin: 9090 }', 'adminToken: ${file:admin-token}');
     expect((await jobs()).err).to.match(/^shr: dispatcher\.yaml:2:18: listen\.admin: an address is written host:port/);

@@ -78,6 +78,21 @@ describe('readiness', () => {
     });
   });
 
+  it('names the whole command that shows problems of the platform: its file may be what is broken', async () => {
+    const problem = { file: 'dispatcher.yaml', line: 1, column: 1, path: '', message: 'no YAML', cure: 'Correct it.' };
+    const { problems } = await readinessOf({
+      configuration: { registrations: [], quarantined: [], platformProblems: [problem] },
+      ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
+      clock: { now: () => NOW },
+      engine: { unlisted: () => new Map() },
+      shedding: () => [],
+      problems: () => [],
+    });
+    expect(problems).to.deep.equal([
+      "the platform's configuration has a problem, and what was read before stays in force: see shr registrations --url http://HOST:PORT --token-file FILE",
+    ]);
+  });
+
   it('leaves a defect to the one who asked', async () => {
     const defect = new TypeError('defect');
     const failed = await askedWith({
