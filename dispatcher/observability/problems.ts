@@ -178,12 +178,25 @@ export function closedBreakers(breakers: readonly Breaker[], nowMs: number): Rea
 
 /** Of the closed backends of one registration. */
 export function breakerProblems(breakers: readonly Breaker[]): readonly RegistrationProblem[] {
-  return breakers.map(({ backend, subject, failure, sinceMs }) => ({
+  return breakers.map(({ backend, registration, subject, failure, sinceMs }) => ({
     kind: 'backend',
     about: subject === null ? backend : `${backend} (${subject})`,
-    message: failureWords(failure),
+    message: [failureWords(failure), ...backendCure(failure.kind, `${registration}/${backend}`)].join('. '),
     sinceMs,
   }));
+}
+
+/** None for what passes by itself, nor for what is of the account: who may mend that depends on whose it is. */
+function backendCure(kind: Failure['kind'], place: string): readonly string[] {
+  const reset = `then \`shr backends reset ${place}\` tries it at once`;
+  switch (kind) {
+    case 'invalid':
+      return [`Correct the image, shape or option that it names (\`shr doctor\` checks them): ${reset}`];
+    case 'conflict':
+      return [`Remove or rename what holds the name and is not the dispatcher's: ${reset}`];
+    default:
+      return [];
+  }
 }
 
 /** Of those of its breakers whose rows cannot be read: whether they keep launches away is not known. */

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import type { FailureKind } from '../../dispatcher/failures/failure.ts';
 import { readinessOf } from '../../dispatcher/http/readiness.ts';
 import { type Breaker, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import type { RegistrationProblem } from '../../dispatcher/observability/problems.ts';
-import { breaker } from '../failures/examples.ts';
+import { breaker, failure } from '../failures/examples.ts';
 import { registration } from '../registration-fixture.ts';
 
 const NOW = 1_000_000;
@@ -116,6 +117,21 @@ describe('readiness', () => {
     expect(answer.ready).to.equal(true);
     expect(answer.details).to.have.length(1);
     expect(answer.details?.[0]).to.match(/^acme: backend: aci: /);
+  });
+
+  it('says what to do about a backend, where the kind of failure has a cure', async () => {
+    const told = async (kind: FailureKind) => {
+      const refused = failure({ kind, message: 'docker create: No such image: runner:2', code: '404' });
+      const closed = { registration: 'acme', backend: 'main', subject: 'image runner:2', closedUntilMs: NOW + 1 };
+      return (await askedWith({ breakers: async () => [breaker({ ...closed, failure: refused })] })).details?.[0];
+    };
+    const words = 'acme: backend: main (image runner:2): docker create: No such image: runner:2 (404)';
+    expect(await told('invalid')).to.equal(
+      `${words}. Correct the image, shape or option that it names (\`shr doctor\` checks them): then \`shr backends reset acme/main\` tries it at once`,
+    );
+    expect(await told('conflict')).to.include('Remove or rename what holds the name');
+    expect(await told('capacity'), 'passes by itself').to.equal(words);
+    expect(await told('unauthorized'), "may be the platform's account").to.equal(words);
   });
 
   it('stays ready where the row of a backend cannot be read, and says so', async () => {
