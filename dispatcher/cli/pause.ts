@@ -29,8 +29,10 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         (client) =>
           client.post([...placeOf(registration, options), 'pause'], pausedSchema, filters(command, ['reason'])),
         ({ pause }) => {
-          const by = pause === null ? '' : ` since ${pause.since} by ${pause.by}`;
-          terminal.out(printable(`${registration ?? 'All registrations'}: paused${by}. Jobs are taken in, and wait.`));
+          const what = registration ?? 'All registrations';
+          terminal.out(
+            printable(`${what}: paused${pause === null ? '' : pausedWords(pause)}. Jobs are taken in, and wait.`),
+          );
           terminal.out('\n');
         },
       );
@@ -47,13 +49,26 @@ export function createResume(terminal: Terminal, clock: Clock): Command {
         (client) => client.post([...placeOf(registration, options), 'resume'], pausedSchema),
         ({ pause, resumed }) => {
           const what = registration ?? 'All registrations';
-          const now =
-            pause === null ? 'launches go on' : `the pause of ${pause.by} holds again; a second resume ends it`;
-          terminal.out(printable(`${what}: ${resumed === null ? 'nothing was paused' : now}.`));
+          const now = resumed === null ? 'nothing was paused' : resumedWords(resumed, pause);
+          terminal.out(printable(`${what}: ${now}.`));
           terminal.out('\n');
         },
       ),
     );
+}
+
+function pausedWords({ by, byPlatform, own, since }: PauseView): string {
+  if (!byPlatform || own === null) return ` since ${since} by ${by}`;
+  return ` since ${since} by the platform, and since ${own.since} by ${own.by}: both hold, and each has to end`;
+}
+
+/** `left`: what holds on. The platform ends its own first: where that is what is left, a tenant has asked, who cannot end it. */
+function resumedWords(ended: PauseView, left: PauseView | null): string {
+  if (left === null) return 'launches go on';
+  if (left.byPlatform && !ended.byPlatform) {
+    return `the pause of ${ended.by} has ended; the platform's pause still holds, and the platform ends it`;
+  }
+  return `the pause of ${left.by} holds again; a second resume ends it`;
 }
 
 function placeOf(registration: string | undefined, { all }: Options): readonly string[] {

@@ -85,6 +85,23 @@ describe('pauses over the admin API', () => {
     expect(await paused()).to.deep.equal([['acme', 'adminToken']]);
   });
 
+  it('of both hold together, and each is told what it can end itself', async () => {
+    const shr = async (command: typeof pauseCommand, token: string, ...args: readonly string[]) =>
+      (await run(command, args, { SHR_ADMIN_URL: fixture.url, SHR_ADMIN_TOKEN: token })).out;
+    const since = new Date(NOW).toISOString();
+    await shr(pauseCommand, TOKEN, 'acme', '--reason', 'abuse');
+    expect(await shr(pauseCommand, tenant, 'acme')).to.equal(
+      `acme: paused since ${since} by the platform, and since ${since} by ops-a: both hold, and each has to end. Jobs are taken in, and wait.\n`,
+    );
+    expect(await shr(resumeCommand, tenant, 'acme')).to.equal(
+      "acme: the pause of ops-a has ended; the platform's pause still holds, and the platform ends it.\n",
+    );
+    await shr(pauseCommand, tenant, 'acme');
+    expect(await shr(resumeCommand, TOKEN, 'acme')).to.equal(
+      'acme: the pause of ops-a holds again; a second resume ends it.\n',
+    );
+  });
+
   it('are in the audit trail, with their reasons', async () => {
     await post('registrations/acme/pause?reason=the%20registry%20moves', tenant);
     const [entry] = await fixture.ledger.audits({ limit: 1 });
