@@ -165,6 +165,14 @@ export class Board {
     }
   }
 
+  /** Lanes with runners that have no job, needed or not, and how many. */
+  *supply(): Generator<{ readonly lane: LaneSpec; readonly count: number }> {
+    for (const { counts, facts } of this.#lanes.values()) {
+      const count = facts.supply + counts.outdated;
+      if (count > 0) yield { lane: counts.lane, count };
+    }
+  }
+
   /** Lanes with surplus runners since `beforeMs` or longer. */
   *surplusSince(beforeMs: number): Generator<{ readonly laneKey: string; readonly count: number }> {
     for (const [laneKey, { count, sinceMs }] of this.#surplus) if (sinceMs <= beforeMs) yield { laneKey, count };

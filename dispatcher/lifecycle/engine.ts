@@ -479,7 +479,7 @@ class LoopingEngine implements Engine {
   #makePass(): Pass {
     const { clock, ledger } = this.#options;
     const [board, context] = [this.#board, this.#context];
-    const surplus = { context, ledger, board, backends: this.#backends };
+    const surplus = { context, ledger, board, backends: this.#backends, tenants: this.#options.tenants };
     return new Pass({
       clock,
       states: context.states,

@@ -105,13 +105,13 @@ describe('a registration that only observes', () => {
     Object.assign(fixture.runners.get(busy) ?? {}, { busy: true });
     await tell({ jobId: 1, status: 'in_progress', runnerName: busy, startedAtMs: fixture.clock.now() });
     change(registration('acme', { maxRunners: 3, observe: true }));
-    await fixture.advance(10 * MINUTE);
+    await fixture.advance(9 * MINUTE);
     expect(await job(1)).to.include({ admission: 'lane' });
     expect(await job(2)).to.include({ admission: 'observed' });
     expect(writes()).to.include(`delete ${idle}`);
     expect(await fixture.ledger.runner(idle)).to.include({
       state: 'draining',
-      drainReason: 'no job needs it any more',
+      drainReason: 'its registration only observes (`observe: true`)',
     });
     expect(writes()).to.not.include(`delete ${busy}`);
     expect((await fixture.ledger.runner(busy))?.state).to.equal('busy');
@@ -125,5 +125,45 @@ describe('a registration that only observes', () => {
     await tell({ jobId: 3 });
     await fixture.advance(2 * HOUR);
     expect(fixture.serviceCalls()).to.equal(calls);
+  });
+
+  /** Online, and its job was cancelled. */
+  async function idleOnline(): Promise<string> {
+    await tell({ jobId: 1 });
+    const [runner] = await runners();
+    const name = runner?.name ?? 'none';
+    Object.assign(fixture.runners.get(name) ?? {}, { online: true });
+    await fixture.advance(10_000);
+    await tell({ jobId: 1, status: 'completed', conclusion: 'cancelled' });
+    expect(await fixture.ledger.runner(name)).to.include({ state: 'online' });
+    return name;
+  }
+
+  it('drains an idle runner at once, and says why', async () => {
+    await open(serving);
+    const idle = await idleOnline();
+    change(registration('acme', { maxRunners: 3, observe: true }));
+    await fixture.advance(2_000);
+    expect(await fixture.ledger.runner(idle)).to.include({ state: 'draining' });
+    // As soon as GitHub has called it idle for two minutes.
+    await fixture.advance(3 * MINUTE);
+    expect(writes()).to.include(`delete ${idle}`);
+    expect((await fixture.ledger.timeline(idle)).map(({ reason }) => reason)).to.include(
+      'its registration only observes (`observe: true`)',
+    );
+  });
+
+  it('kills no job that GitHub gave to an idle runner and has not told of yet', async () => {
+    await open(serving);
+    const idle = await idleOnline();
+    Object.assign(fixture.runners.get(idle) ?? {}, { busy: true });
+    change(registration('acme', { maxRunners: 3, observe: true }));
+    await fixture.advance(2 * MINUTE);
+    expect(await fixture.ledger.runner(idle)).to.include({ state: 'busy' });
+    expect(fixture.instances.has(idle)).to.equal(true);
+    await tell({ jobId: 2, status: 'in_progress', runnerName: idle, startedAtMs: fixture.clock.now() });
+    await fixture.advance(MINUTE);
+    expect(await job(2), 'it keeps the registration that it began with').to.include({ admission: 'lane' });
+    expect(await fixture.ledger.runner(idle)).to.include({ state: 'busy' });
   });
 });

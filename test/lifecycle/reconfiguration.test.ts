@@ -160,6 +160,33 @@ describe('an engine whose registrations change', () => {
     expect(fixture.engine.backends().map((one) => one.registration)).to.deep.equal(['emca']);
   });
 
+  for (const absence of ['removed', 'set-aside'] as const) {
+    it(`drains the idle runners of one that is ${absence} at once, and none that has a job`, async () => {
+      await open([registration('acme', { maxRunners: 3 })]);
+      const busy = await runJob(1);
+      await fixture.tell(told(fixture, { jobId: 2 }));
+      await fixture.advance(5_000);
+      const idle = (await runners()).find(({ name }) => name !== busy)?.name ?? 'none';
+      Object.assign(fixture.runners.get(idle) ?? {}, { online: true });
+      await fixture.advance(20_000);
+      await fixture.tell(told(fixture, { jobId: 2, status: 'completed', conclusion: 'cancelled' }));
+      await fixture.advance(1_000);
+      expect(await fixture.ledger.runner(idle)).to.include({ state: 'online' });
+      fixture.reconfigure({ registrations: [], leaving: { acme: absence }, readmit: 'all' });
+      await fixture.advance(2_000);
+      expect(await fixture.ledger.runner(idle)).to.include({ state: 'draining' });
+      await fixture.advance(3 * MINUTE);
+      expect(fixture.calls).to.include(`delete ${idle}`);
+      expect((await fixture.ledger.runner(idle))?.drainReason).to.match(
+        absence === 'removed'
+          ? /^its registration is no longer in the configuration$/
+          : /^its registration is set aside/,
+      );
+      expect(fixture.calls).to.not.include(`delete ${busy}`);
+      expect(await fixture.ledger.runner(busy)).to.include({ state: 'busy' });
+    });
+  }
+
   it('tells the waiting job of one that was removed why it does not run', async () => {
     await open([registration('acme', { maxRunners: 1 })]);
     await runJob(1);

@@ -169,6 +169,28 @@ describe('standby of registered runners', () => {
     expect(launched).to.have.length(3);
   });
 
+  for (const why of ['observe', 'removed'] as const) {
+    it(`drain at once when its registration is no longer to run any: ${why}`, async () => {
+      await open({ registrations: [acme({ standby: [pool({ size: 2 })] })] });
+      await comeOnline(nameOf(0));
+      fixture.reconfigure(
+        why === 'observe'
+          ? { registrations: [acme({ standby: [pool({ size: 2 })], observe: true })], changed: ['acme'] }
+          : { registrations: [], leaving: { acme: 'removed' }, readmit: 'all' },
+      );
+      await fixture.advance(2_000);
+      expect((await live()).every(({ state }) => state === 'draining')).to.equal(true);
+      await fixture.advance(3 * MINUTE);
+      expect(fixture.calls).to.include.members([`delete ${nameOf(0)}`, `delete ${nameOf(1)}`]);
+      expect(await reasons(nameOf(0))).to.include(
+        why === 'observe'
+          ? 'its registration only observes (`observe: true`)'
+          : 'its registration is no longer in the configuration',
+      );
+      expect(launched).to.have.length(2);
+    });
+  }
+
   it('replaces those of another image', async () => {
     await open();
     await comeOnline(nameOf(0));

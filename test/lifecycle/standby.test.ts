@@ -445,6 +445,15 @@ describe('standby', () => {
     expect(await states()).to.deep.equal(['gone', 'gone', 'gone']);
   });
 
+  it('goes when its registration only observes, and says so', async () => {
+    await open();
+    const { name, asked } = await readyOne();
+    fixture.reconfigure({ registrations: [acme({ observe: true })], changed: ['acme'] });
+    await fixture.advance(3_000);
+    expect(asked.answer).to.deep.equal({ kind: 'never' });
+    expect(await reasons(name)).to.include('its registration only observes (`observe: true`)');
+  });
+
   it('replaces those that were started before the hook was demanded', async () => {
     await open();
     const { name, asked } = await readyOne();

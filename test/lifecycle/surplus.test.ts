@@ -92,4 +92,28 @@ describe('runners that no job needs', () => {
     await drainSurplus(parts);
     expect(Object.values(await states()).filter((state) => state === 'draining')).to.have.length(100);
   });
+
+  it('of a registration that is to run no more jobs go at once, also where another’s jobs could use them', async () => {
+    const acme = parts.tenants.get('acme');
+    if (acme === undefined) throw new Error('there is no registration');
+    const tenants = new Map([['acme', { ...acme, leaving: 'removed' as const }]]);
+    await add('creating', { state: 'creating' });
+    await add('starting', { state: 'starting' });
+    await add('online');
+    await add('old', { specHash: 'spec-0' });
+    await add('adopted', { specHash: 'adopted' });
+    await add('busy', { state: 'busy', jobKey: 'github.com/acme/web/9' });
+    await add('with-job', { jobKey: 'github.com/acme/web/8' });
+    await add('of-another', { registration: 'emca', specHash: 'adopted' });
+    await lane();
+    await parts.queue({ ...LANE, key: 'of-emca', registration: 'emca' }, 7);
+    await drainSurplus({ ...parts, tenants });
+    expect(await states()).to.deep.equal({
+      ...{ creating: 'draining', starting: 'draining', online: 'draining', old: 'draining', adopted: 'draining' },
+      ...{ busy: 'busy', 'with-job': 'online', 'of-another': 'online' },
+    });
+    expect(await parts.ledger.runner('online')).to.include({
+      drainReason: 'its registration is no longer in the configuration',
+    });
+  });
 });

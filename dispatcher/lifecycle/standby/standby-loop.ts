@@ -12,6 +12,7 @@ import type { Maintenance } from '../maintenance.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
 import type { Shares } from '../shares.ts';
+import { unservedWords } from '../unserved.ts';
 import { NEXT, type Obstacles, waitReason } from '../wait-reason.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
 import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
@@ -191,12 +192,13 @@ export class StandbyLoop {
     return this.#options.pools.of(registration).find(({ lane }) => lane.key === key);
   }
 
-  /** Their pool is gone from the configuration, or its shape, image, network or backends are others now. */
+  /** Their registration is to run no more jobs, their pool is gone from the configuration, or its shape, image, network or backends are others now. */
   async #dropOrphans(): Promise<void> {
     const { ledger } = this.#options;
     for (const row of await ledger.runners({ states: ['parked'] }, () => {})) {
-      if (this.#poolOf(row.registration, row.laneKey) === undefined)
-        await this.#drop(row.name, 'its pool is not configured any more');
+      if (this.#poolOf(row.registration, row.laneKey) !== undefined) continue;
+      const unserved = unservedWords(this.#options, row.registration);
+      await this.#drop(row.name, unserved ?? 'its pool is not configured any more');
     }
     this.#knowsOrphans = true;
   }
