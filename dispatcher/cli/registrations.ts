@@ -20,6 +20,7 @@ import {
 import { formatDuration } from '../labels/duration.ts';
 import { canaryWords } from '../lifecycle/canaries.ts';
 import { formatProblem } from '../model/problem.ts';
+import type { ProblemKind } from '../observability/problems.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more, told } from './admin-text.ts';
 import { printable, printFields, printTable } from './output.ts';
@@ -243,8 +244,28 @@ function canaryText({ canary }: RegistrationView): string | null {
   return `${canaryWords(canary, false)}, ${canary.failed} of its last ${canary.starts} starts failed`;
 }
 
+/** What holds jobs up comes first, and what only may, or harms none, last. */
+const URGENCY: readonly string[] = [
+  'ledger',
+  'dispatcher',
+  'backend',
+  'poll',
+  'sweep',
+  'webhook',
+  'work',
+  'clock',
+  'configuration',
+  'canary',
+  'runner',
+] satisfies readonly ProblemKind[];
+
+function urgency({ kind }: ProblemView): number {
+  const place = URGENCY.indexOf(kind);
+  return place < 0 ? URGENCY.length : place;
+}
+
 function problemsText(problems: readonly ProblemView[]): string {
-  const [first, ...others] = problems;
+  const [first, ...others] = problems.toSorted((one, other) => urgency(one) - urgency(other));
   if (first === undefined) return '';
   const line = `${first.kind}: ${problemLine(first)}`;
   return others.length === 0 ? line : `${line} (and ${others.length} more)`;

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { AddressStatus } from '../../dispatcher/callbacks/own-address.ts';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
-import { secretNotes } from '../../dispatcher/observability/problems.ts';
+import { type RegistrationProblem, secretNotes } from '../../dispatcher/observability/problems.ts';
 import type { OrganizationStatus } from '../../dispatcher/sources/organization-defaults.ts';
 import { breaker, failure } from '../failures/examples.ts';
 import { type Fixture, MINUTE, NOW, openFixture } from '../http/admin-fixture.ts';
@@ -76,6 +76,26 @@ describe('shr registrations', () => {
     );
     expect(lines[2]).to.match(/^globex +organization globex +main +0\/10 +every 1m$/);
     expect(lines).to.have.length(3);
+  });
+
+  it('lists of several problems the one that holds jobs up', async () => {
+    const quiet = { kind: 'runner', about: 'runner:1', message: 'ran jobs and never called', sinceMs: null } as const;
+    const stopped = { kind: 'canary', about: 'runner:2', message: 'is stopped', sinceMs: null } as const;
+    const refused = { kind: 'poll', about: 'acme', message: 'Bad credentials', sinceMs: null } as const;
+    const shown = async (...problems: readonly RegistrationProblem[]) => {
+      const own = await openFixture({ problems: (name) => (name === 'acme' ? problems : []) });
+      try {
+        const open = (await run(registrationsCommand, ['--url', own.url])).out;
+        const key = failure({ kind: 'unauthorized', message: 'the key is wrong' });
+        await own.ledger.putBreaker(breaker({ failure: key, closedUntilMs: NOW + MINUTE }));
+        return [open, (await run(registrationsCommand, ['--url', own.url])).out];
+      } finally {
+        await own.close();
+      }
+    };
+    const [open, closed] = await shown(quiet, stopped, refused);
+    expect(open).to.match(/poll: acme: Bad credentials \(and 2 more\)$/m);
+    expect(closed).to.match(/backend: main: the key is wrong.* \(and 3 more\)$/m);
   });
 
   it('shows wrong signatures at the shared endpoint as a problem of the platform', async () => {
