@@ -2,6 +2,8 @@
 # Calls to the dispatcher. Everything works without them, except a container that waits for its JIT configuration.
 
 status=000
+# Whether the last answer was a dispatcher's; otherwise empty.
+ours=
 
 # post SECONDS EVENT [NAME=VALUE ...]: one call. Sets `status` (000: no answer, and `trouble` says why) and leaves the words in
 # $SHR_STATE/answer.EVENT. Only a dispatcher marks its answers: one of a proxy or another website does not count as `reached`.
@@ -10,6 +12,7 @@ post() {
   event=$2
   shift 2
   status=000
+  ours=
   [ -n "${SHR_CALLBACK_URL:-}" ] || return 0
   for field in "$@"; do
     set -- "$@" --data-urlencode "$field"
@@ -20,13 +23,16 @@ post() {
   [ ! -s "$SHR_STATE/callback-header" ] || set -- "$@" --header "@$SHR_STATE/callback-header"
   status=$(curl --silent --show-error --max-time "$seconds" --max-filesize 32768 --output "$SHR_STATE/answer.$event" \
     --dump-header "$SHR_STATE/head.$event" --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>"$SHR_STATE/trouble.$event") || status=000
-  [ "$status" = 000 ] || ! grep -qi '^shr-dispatcher: 1' "$SHR_STATE/head.$event" || : >"$SHR_STATE/reached"
+  if [ "$status" != 000 ] && grep -qi '^shr-dispatcher: 1' "$SHR_STATE/head.$event"; then
+    ours=yes
+    : >"$SHR_STATE/reached"
+  fi
 }
 
 # trouble EVENT: why the last call brought no answer that counts: the status, or curl's words without its number.
 trouble() {
   [ "$status" = 000 ] || {
-    echo "$status"
+    [ -n "$ours" ] && echo "$status" || echo "$status, not of a dispatcher"
     return
   }
   words=$(sed -n '1s/^curl: ([0-9]*) //p' "$SHR_STATE/trouble.$1" 2>/dev/null)

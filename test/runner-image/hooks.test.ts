@@ -139,11 +139,22 @@ describe('the runner image’s hooks', function () {
       });
     }
 
+    it('takes no yes and no no of something else that answers, and fails where policy asks for an answer', async () => {
+      callbacks.isDispatcher = false;
+      for (const status of [200, 403]) {
+        callbacks.answer = () => ({ status, text: '<html>' });
+        const denied = await started({ SHR_HOOK_SECONDS: '1', SHR_HOOK_SILENCE: 'deny' });
+        expect(denied.code).to.equal(1);
+        expect(denied.output).to.include(`(last: ${status}, not of a dispatcher)`).and.include('may not run');
+        expect((await started({ SHR_HOOK_SECONDS: '1' })).code).to.equal(0);
+      }
+    });
+
     it('hardly waits where something else answers', async () => {
       callbacks.isDispatcher = false;
       callbacks.answer = () => ({ status: 404, text: '<html>' });
       const { code, output } = await started({ SHR_HOOK_SECONDS: '20' });
-      expect(output).to.include('gave no answer for 1 s (last: 404)');
+      expect(output).to.include('gave no answer for 1 s (last: 404, not of a dispatcher)');
       expect(code).to.equal(0);
     });
 
