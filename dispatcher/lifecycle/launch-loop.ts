@@ -96,9 +96,12 @@ export class LaunchLoop {
       const granted = await context.counting.hold(async () => {
         const claimed = await this.#claimParked();
         if (claimed > 0) return claimed;
-        const grants = await permits.grant(new Set([...this.#blocked.keys(), ...this.#resting()]));
-        await this.#use(grants);
-        return grants.length;
+        const blocked = () => new Set([...this.#blocked.keys(), ...this.#resting()]);
+        const before = blocked();
+        const grants = await permits.grant(before, (registration) => this.#tenant(registration) !== undefined);
+        const planned = await this.#use(grants);
+        // Where nothing came of any permit, the next round would be the same.
+        return planned > 0 || blocked().difference(before).size > 0 ? grants.length : 0;
       });
       if (granted === 0) return;
       await board.refresh(clock.now());
@@ -238,9 +241,9 @@ export class LaunchLoop {
 
   /**
    * Every permit ends in a runner, in a blocked or resting lane, or in a lane that is planned anew: so the loop above
-   * ends. The rows are written together; each launch begins when its row has been.
+   * ends. The rows are written together; each launch begins when its row has been. Returns how many were planned.
    */
-  async #use(permits: readonly Permit[]): Promise<void> {
+  async #use(permits: readonly Permit[]): Promise<number> {
     const { backends, context, ledger, runLimits } = this.#options;
     const rooms = runLimits.rooms();
     const jobs = new NextJobs(ledger, permits, (lane) => rooms.besides(lane));
@@ -260,7 +263,7 @@ export class LaunchLoop {
     }
     if (!context.working()) {
       dropAll();
-      return;
+      return 0;
     }
     const written = await Promise.allSettled(planned.map(({ row, reason }) => ledger.createRunner(row, reason)));
     const failures: unknown[] = [];
@@ -272,6 +275,7 @@ export class LaunchLoop {
       else backends.release(launch.runner);
     }
     if (failures.length > 0) throw failures[0];
+    return planned.length;
   }
 
   /** Undefined: it launches nothing now. Its lanes may still be those of the registration as it was. */

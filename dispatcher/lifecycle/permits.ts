@@ -65,8 +65,14 @@ export class Permits {
     return this.#sharesOver(await this.#liveRunners());
   }
 
-  /** `blocked` holds the lanes that wait for something of their own, such as a GET of their job. */
-  async grant(blocked: ReadonlySet<string>): Promise<readonly Permit[]> {
+  /**
+   * `blocked` holds the lanes that wait for something of their own, such as a GET of their job; `mayLaunch`, whether a
+   * registration launches anything now.
+   */
+  async grant(
+    blocked: ReadonlySet<string>,
+    mayLaunch: (registration: string) => boolean = () => true,
+  ): Promise<readonly Permit[]> {
     this.#displaced.clear();
     const needy = this.#board.registrationsInNeed();
     if (needy.length === 0) return [];
@@ -82,7 +88,7 @@ export class Permits {
       const { leaving, registration } = this.#options.tenants.get(name) ?? {};
       const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
       if (registration === undefined || room <= 0 || total <= 0) continue;
-      if (leaving !== undefined) continue;
+      if (leaving !== undefined || !mayLaunch(name)) continue;
       if (await this.maintenance.holds(name)) continue;
       byRegistration.set(name, Math.min(room, this.rate.ofRegistration(registration)));
       byLine.set(lineOf(name), Math.min(this.#places.freeOf(lineOf(name)), this.rate.ofTenant(registration)));

@@ -56,6 +56,26 @@ describe('the launch loop', () => {
     }),
   });
 
+  it('ends its pass while the jobs of a registration are admitted anew, and launches for them after that', async () => {
+    await open();
+    let isReadmitting = true;
+    loop = new LaunchLoop({ ...parts, isReadmitting: () => isReadmitting });
+    await parts.queue(LANE, 1);
+    let looks = 0;
+    const grant = parts.permits.grant.bind(parts.permits);
+    parts.permits.grant = async (...words) => {
+      looks += 1;
+      // It would go on for ever, without a turn for anything else.
+      if (looks > 20) throw new Error('the loop goes round and round');
+      return await grant(...words);
+    };
+    await loop.run();
+    expect(await runnersOf()).to.deep.equal([]);
+    isReadmitting = false;
+    await loop.run();
+    expect(await runnersOf()).to.have.length(1);
+  });
+
   it('writes down what a restart has to know of a runner before GitHub is asked for it', async () => {
     await open();
     await parts.queue(LANE, 1);
