@@ -3,7 +3,8 @@
  * rest goes by weight. Pure.
  *
  * A reservation is of so many runners that exist: where its owner has fewer, the difference is kept free. What a tenant's
- * registrations reserve is part of the tenant's own.
+ * registrations reserve is part of the tenant's own. Where less is free than is kept, as after a reservation comes anew,
+ * those below theirs share it: none of them waits for the others' to be filled.
  */
 
 export interface Share {
@@ -39,15 +40,13 @@ export class Shares {
 
   /** How many are kept free for everybody but this registration of that tenant. */
   keptFrom(line: string, registration: string): number {
-    const own = this.#shares.get(line)?.registrations ?? new Map<string, number>();
-    let ofOthers = 0;
-    for (const [name, reserved] of own) if (name !== registration) ofOthers += this.#unmet(name, reserved);
-    return this.#kept - this.#unmetOf(line) + ofOthers;
+    return this.#kept - this.#ownOf(line, registration);
   }
 
   /** How many more runners it may have, as far as the dispatcher's cap and what is kept for others go. */
   roomOf(line: string, registration: string): number {
-    return this.#free - this.keptFrom(line, registration);
+    const own = this.#ownOf(line, registration);
+    return Math.max(this.#free - this.#kept + own, Math.min(this.#free, own));
   }
 
   /** The least is first: what is reserved before all, then the fewest runners for the weight. */
@@ -77,6 +76,14 @@ export class Shares {
 
   copy(): Shares {
     return new Shares(this.#shares, this.#free, this.#held, this.#heldBy);
+  }
+
+  /** What is kept free for it: of its tenant's, that which is not for the tenant's other registrations. */
+  #ownOf(line: string, registration: string): number {
+    const siblings = this.#shares.get(line)?.registrations ?? new Map<string, number>();
+    let ofSiblings = 0;
+    for (const [name, reserved] of siblings) if (name !== registration) ofSiblings += this.#unmet(name, reserved);
+    return this.#unmetOf(line) - ofSiblings;
   }
 
   #unmetOf(line: string): number {

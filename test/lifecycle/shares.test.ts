@@ -79,6 +79,24 @@ describe('the shares of the dispatcher’s runners', () => {
     );
   });
 
+  it('share what is free among those below their reservations, where it is not enough for all of them', () => {
+    const scarce = anyLines
+      .map(({ lines }) => ({ lines, needed: sum(lines.map((line) => unmet(line))) }))
+      .filter(({ needed }) => needed > 0)
+      .chain(({ lines, needed }) => fc.record({ lines: fc.constant(lines), free: fc.nat(needed - 1) }));
+    fc.assert(
+      fc.property(scarce, ({ lines, free }) => {
+        const granted = allotted(lines, free);
+        const wanted = lines.map((line) => Math.min(line.need, unmet(line)));
+        for (const [index, line] of lines.entries()) expect(granted[index]).to.be.at.most(unmet(line));
+        expect(sum(granted), 'nothing idle that one of them waits for').to.equal(Math.min(free, sum(wanted)));
+        for (const [index, own] of granted.entries()) {
+          if (own < (wanted[index] ?? 0)) expect(own, 'one each in turn').to.be.at.least(Math.max(...granted) - 1);
+        }
+      }),
+    );
+  });
+
   it('give no tenant one beyond its reservation before another that has fewer for its weight', () => {
     fc.assert(
       fc.property(anyLines, ({ lines, spare }) => {
@@ -129,6 +147,12 @@ describe('the shares of the dispatcher’s runners', () => {
     shares.take('tenant acme', 'one');
     expect(shares.keptFrom('other', 'other')).to.equal(3);
     expect(shares.roomOf('other', 'other')).to.equal(6);
+    const scarce = new Shares(read ?? new Map(), 1, new Map(), new Map());
+    expect(scarce.roomOf('tenant acme', 'one')).to.equal(1);
+    expect(scarce.roomOf('tenant acme', 'two'), 'the fifth is for any of them').to.equal(1);
+    const divided = new Shares(read ?? new Map(), 1, new Map([['tenant acme', 1]]), new Map([['two', 1]]));
+    expect(divided.roomOf('tenant acme', 'two'), 'the others are for `one` and `three`').to.be.at.most(0);
+    expect(divided.roomOf('tenant acme', 'three')).to.equal(1);
   });
 });
 
@@ -146,6 +170,19 @@ describe('a dispatcher with reserved runners', () => {
     const jobs = Array.from({ length: count }, (_, index) => told(fixture, { jobId: from + index, labels: [label] }));
     for (const job of jobs) fixture.jobs.set(`github.com/acme/web/${job.jobId}`, job);
     await fixture.tell(...jobs);
+    await fixture.advance(20_000);
+  }
+
+  /** The runner gets the job, and both end. */
+  async function runTo(jobId: number, label: string, runnerName: string): Promise<void> {
+    const of = { jobId, labels: [label], runnerName };
+    await fixture.tell(told(fixture, { ...of, status: 'in_progress', startedAtMs: fixture.clock.now() }));
+    fixture.runners.delete(runnerName);
+    const instance = fixture.instances.get(runnerName);
+    if (instance !== undefined) fixture.instances.set(runnerName, { ...instance, state: 'succeeded' });
+    const done = told(fixture, { ...of, status: 'completed', conclusion: 'success' });
+    fixture.jobs.set(`github.com/acme/web/${jobId}`, done);
+    await fixture.tell(done);
     await fixture.advance(20_000);
   }
 
@@ -192,6 +229,23 @@ describe('a dispatcher with reserved runners', () => {
     await fixture.tell(...both);
     await fixture.advance(20_000);
     expect([await launched('acme'), await launched('globex')]).to.deep.equal([9, 3]);
+  });
+
+  it('fills a reservation as runners of others end, also while another one is unmet', async () => {
+    const globex = tenant('globex', {});
+    await open(10, globex);
+    await queue('globex', 1, 20);
+    const running = [...fixture.runners.keys()];
+    expect(running).to.have.length(10);
+    const reserving = [tenant('acme', { reservedRunners: 5 }), tenant('initech', { reservedRunners: 5 })];
+    fixture.reconfigure({ registrations: [globex, ...reserving], changed: ['acme', 'initech'] });
+    await queue('acme', 101, 10);
+    expect(await launched('acme')).to.equal(0);
+    for (const [index, runnerName] of running.entries()) {
+      await runTo(index + 1, 'globex', runnerName);
+      expect(await launched('acme')).to.equal(Math.min(index + 1, 5));
+      expect(await launched('globex'), 'the rest is kept for the third').to.equal(10);
+    }
   });
 
   it('keeps those of a registration of the platform’s own', async () => {

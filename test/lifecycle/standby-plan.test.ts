@@ -56,6 +56,21 @@ describe('the plan of standby pools', () => {
     expect(ofReserved(4), 'it is beyond what is reserved').to.deep.equal(['a']);
   });
 
+  it('makes room for a job below its reservation, however many others are below theirs', () => {
+    const names = ['acme', 'globex', 'initech'];
+    const room = new Map([['', 0], ...names.flatMap((name) => [[name, 9] as const, [`${name}/main`, 9] as const])]);
+    const share = (line: string) => [line, { line, reserved: 5, registrations: new Map() }] as const;
+    const held = new Map([['globex', 10]]);
+    const shares = new Shares(new Map([share('acme'), share('initech')]), 0, held, held);
+    const idle = pool({ registration: 'globex', line: 'globex', size: 3, runners: runners('a', 'b', 'c') });
+    const waiting = [{ registration: 'acme', backends: ['main'], count: 2 }];
+    const kept = { lineOf: (name: string) => name, shares };
+    const launchesOf = new Map([['globex', 10]]);
+    const { drops, launches } = planStandby(facts({ room, waiting, pools: [idle], kept, launchesOf }));
+    expect(drops.map(({ runner }) => runner)).to.deep.equal(['c', 'b']);
+    expect(launches).to.deep.equal([]);
+  });
+
   it('fills each pool to its size, those that are still starting included', () => {
     const { drops, launches } = planStandby(facts({ pools: [pool({ size: 3, runners: runners('a') })] }));
     expect(drops).to.deep.equal([]);
