@@ -193,7 +193,7 @@ export class Permits {
 
   *#shareSources(): Generator<ShareSource> {
     for (const [name, { leaving, registration }] of this.#options.tenants) {
-      if (leaving !== undefined) continue;
+      if (leaving !== undefined || registration.observe === true) continue;
       const { grant, reservedRunners: reserved, weight } = registration;
       const ofLine =
         grant === undefined ? { reserved, weight } : { reserved: grant.reservedRunners, weight: grant.weight };

@@ -231,6 +231,35 @@ describe('a dispatcher with reserved runners', () => {
     expect([await launched('acme'), await launched('globex')]).to.deep.equal([9, 3]);
   });
 
+  it('keeps nothing for a registration that only observes, and all of it once that ends', async () => {
+    const own = { labels: ['acme'], maxRunners: 50, reservedRunners: 3 };
+    const globex = registration('globex', { labels: ['globex'], maxRunners: 50 });
+    await open(5, registration('acme', { ...own, observe: true }), globex);
+    await queue('globex', 1, 4);
+    expect(await launched('globex')).to.equal(4);
+    fixture.reconfigure({ registrations: [registration('acme', own), globex], changed: ['acme'] });
+    await queue('globex', 11, 4);
+    expect(await launched('globex')).to.equal(4);
+  });
+
+  it('keeps what a tenant has reserved as long as one of its registrations does not observe', async () => {
+    const grant = grantOf('acme', { labels: ['acme', 'acme-too'], reservedRunners: 3 });
+    const of = (name: string, some: Partial<Registration>) =>
+      registration(name, { labels: [name], maxRunners: 50, grant, ...some });
+    const observing = of('acme', { observe: true, reservedRunners: 2 });
+    await open(5, observing, of('acme-too', {}), tenant('globex', {}));
+    await queue('globex', 1, 10);
+    expect(await launched('globex')).to.equal(2);
+    await queue('acme-too', 101, 10);
+    expect(await launched('acme-too'), 'what the other one has of it, too').to.equal(3);
+  });
+
+  it('keeps nothing for a tenant whose registrations all observe', async () => {
+    await open(5, { ...tenant('acme', { reservedRunners: 3 }), observe: true }, tenant('globex', {}));
+    await queue('globex', 1, 10);
+    expect(await launched('globex')).to.equal(5);
+  });
+
   it('fills a reservation as runners of others end, also while another one is unmet', async () => {
     const globex = tenant('globex', {});
     await open(10, globex);
