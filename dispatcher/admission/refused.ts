@@ -54,7 +54,7 @@ export function setAside({ name }: JobClaims): Admission {
     registration: name,
     code: 'registration-set-aside' satisfies RefusalCode,
     reason: `registration ${quote(name)} is set aside: its configuration has problems`,
-    cure: 'Fix the problems that `shr validate` reports, and restart the dispatcher: jobs that still wait are then taken.',
+    cure: 'Fix the problems that `shr validate` reports: jobs that still wait are taken within seconds of the file being right.',
   };
 }
 

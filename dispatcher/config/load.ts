@@ -715,7 +715,12 @@ async function registrationFiles(
   }
   if (files.length === 0 && quarantined.length === 0 && !areElsewhere)
     found.noRegistrations(true, () =>
-      found.file(folder, 'there is no registration yet', 'Run `shr init` for an example.', found.notes),
+      found.file(
+        folder,
+        'there is no registration yet',
+        'Copy an example of the folder, or run `shr init` in an empty one.',
+        found.notes,
+      ),
     );
   return { files, quarantined };
 }

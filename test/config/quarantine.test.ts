@@ -109,7 +109,7 @@ describe('the jobs of a registration that is set aside', () => {
       registration: 'narrow',
       code: 'registration-set-aside',
       reason: 'registration `narrow` is set aside: its configuration has problems',
-      cure: 'Fix the problems that `shr validate` reports, and restart the dispatcher: jobs that still wait are then taken.',
+      cure: 'Fix the problems that `shr validate` reports: jobs that still wait are taken within seconds of the file being right.',
     });
     expect(admit('acme/api', 'serverless-hosted-runner').outcome).to.equal('lane');
   });

@@ -24,7 +24,10 @@ jobs:
     uses: ${called('validate')}
     permissions:
       contents: read
-${given}`,
+${given}    # Where the repository above is private, and the organization does not open it to others:
+    # secrets:
+    #   token: \${{ secrets.SOURCES_TOKEN }} # may read it; pull requests from forks do not get it
+`,
     'comment-registrations.yml': `name: Comment on registrations
 
 on:
@@ -59,6 +62,7 @@ ${given}      # A dispatcher of your own for each registration, where its first 
       # deploy: true
       # image: registry.example/shr:0.2.0
     # secrets:
+    #   token: \${{ secrets.SOURCES_TOKEN }} # as in validate-registrations.yml
     #   environment: \${{ secrets.SHR_ENVIRONMENT }} # lines NAME=VALUE
 `,
   };
