@@ -189,7 +189,10 @@ export class GitSource implements RegistrationSource {
         `commit ${commit.sha.slice(0, 12)} has ${files} files of ${bytes} bytes, and ${limits.maxFiles} of ${limits.maxBytes} are the limit`,
       );
     }
-    const before = new Map([...this.#contents.values()].map((one) => [one.blob, one]));
+    // Texts alone: what is refused for what an entry is, such as a link, says nothing of another with the same blob.
+    const before = new Map(
+      [...this.#contents.values()].flatMap(({ blob, text }) => (typeof text === 'string' ? [[blob, text]] : [])),
+    );
     const wanted = new Set(
       fitting
         .map(({ entry }) => entry)
@@ -199,7 +202,7 @@ export class GitSource implements RegistrationSource {
     const blobs = await repository.blobs([...wanted], limits.maxBytes + 128 * limits.maxFiles);
     const contents = new Map<string, Content>();
     for (const { entry, file } of fitting) {
-      const text = refusalOf(entry) ?? before.get(entry.blob)?.text ?? textOf(blobs.get(entry.blob));
+      const text = refusalOf(entry) ?? before.get(entry.blob) ?? textOf(blobs.get(entry.blob));
       contents.set(file.file, { blob: entry.blob, text });
     }
     const stay = new Set(tooLarge.map(({ folder }) => `git:${this.name}/${folder}`));

@@ -315,6 +315,35 @@ describe('registrations in a git repository', function () {
       expect(await textsOf(direct)).to.deep.equal({ 'teams/one.yaml': 'one' });
     });
 
+    it('are read although another has the same content as a link, or as a submodule', async () => {
+      await remote.write({ 'teams/victim/victim.yaml': 'one' });
+      await remote.commit('first');
+      const blob = await remote.git('rev-parse', 'HEAD:teams/victim/victim.yaml');
+      await remote.git('rm', '--quiet', '--cached', 'teams/victim/victim.yaml');
+      for (const [mode, name] of [
+        ['120000', 'link'],
+        ['160000', 'module'],
+      ] as const) {
+        await remote.git('update-index', '--add', '--cacheinfo', `${mode},${blob},teams/hostile/${name}.yaml`);
+      }
+      await remote.git('commit', '--quiet', '--message', 'of another');
+      const source = sourceOf({ config: { folders } });
+      await source.wake();
+      await remote.git('add', 'teams/victim/victim.yaml');
+      await remote.git('commit', '--quiet', '--message', 'of the victim');
+      for (const text of ['one', 'two', 'one']) {
+        await remote.write({ 'teams/victim/victim.yaml': text });
+        await remote.git('add', 'teams/victim/victim.yaml');
+        await remote.git('commit', '--quiet', '--allow-empty', '--message', text);
+        await source.wake();
+        expect(await textsOf(source)).to.deep.equal({
+          'teams/hostile/link.yaml': 'it is a link, not a file',
+          'teams/hostile/module.yaml': 'it is a submodule, not a file',
+          'teams/victim/victim.yaml': text,
+        });
+      }
+    });
+
     it('are read of all others when one has a file that is too large to fetch', async () => {
       await remote.write({ 'teams/hostile/hostile.yaml': 'one', 'teams/victim/victim.yaml': 'one' });
       await remote.commit('first');
