@@ -48,6 +48,8 @@ export interface Listing {
 }
 
 const REF = 'refs/shr/head';
+/** The last commit that counted: one that was fetched later may not. */
+const READ = 'refs/shr/read';
 /** Each takes a process of its own. */
 const MAX_LISTED = 2_000;
 /** Of a line of `ls-tree`, beside the path. */
@@ -67,21 +69,32 @@ export class GitRepository {
   readonly #options: RepositoryOptions;
   readonly #limits: RepositoryLimits;
   #failures = 0;
+  /** A commit that only the repository before this one has. */
+  #before: string | undefined;
 
   constructor(options: RepositoryOptions) {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
   }
 
-  /** As it was last fetched, by an earlier process too; undefined: it was not. */
+  /** The last commit that was kept, by an earlier process too; undefined: none was. */
   async last(): Promise<Commit | undefined> {
-    try {
-      const place = this.#place('repository');
-      await settle(place.folder);
-      return await this.#commitIn(place);
-    } catch {
-      return undefined;
-    }
+    const usual = this.#place('repository');
+    const before = this.#place('kept');
+    await settle(usual.folder);
+    const kept = await this.#commitIn(usual, READ).catch(() => undefined);
+    if (kept !== undefined) return kept;
+    const earlier = await this.#commitIn(before, READ).catch(() => undefined);
+    this.#before = earlier?.sha;
+    // An earlier version kept none beside what was fetched.
+    return earlier ?? (await this.#commitIn(usual).catch(() => undefined));
+  }
+
+  /** It counts: `last` is this one, whatever is fetched later. */
+  async keep(commit: string): Promise<void> {
+    await this.#git(this.#place('repository'), ['update-ref', READ, commit]);
+    this.#before = undefined;
+    await rm(this.#place('kept').folder, { recursive: true, force: true });
   }
 
   /** Rejects with GitError: what was fetched before is still there. */
@@ -111,9 +124,20 @@ export class GitRepository {
     await this.#fetchInto(fresh);
     await settle(fresh.folder);
     const commit = await this.#commitIn(fresh);
-    await rm(usual.folder, { recursive: true, force: true });
+    await this.#setAside(usual);
     await rename(fresh.folder, usual.folder);
     return commit;
+  }
+
+  /** With the last commit that counted, until another does. */
+  async #setAside(usual: GitPlace): Promise<void> {
+    const kept = await this.#commitIn(usual, READ).catch(() => undefined);
+    if (kept !== undefined) {
+      const { folder } = this.#place('kept');
+      await rm(folder, { recursive: true, force: true });
+      await rename(usual.folder, folder);
+    }
+    await rm(usual.folder, { recursive: true, force: true });
   }
 
   /** The branch's last commit at its host, which is asked without fetching anything. Undefined: it has no such branch. */
@@ -142,51 +166,60 @@ export class GitRepository {
     }
   }
 
-  /** All below these folders. `unlisted`: those directly below them that hold too much to be listed. */
+  /**
+   * All below these folders; `a/*` stands for each folder directly below `a`. `unlisted`: those with too much directly in
+   * them to be listed. `a/` with the slash: the folders below `a` are not known, whose names are too many.
+   */
   async list(commit: string, folders: readonly string[]): Promise<Listing> {
-    try {
-      return { entries: await this.#listOf(commit, folders), unlisted: [] };
-    } catch (error) {
-      if (!(error instanceof GitError) || error.kind !== 'too-large') throw error;
+    const paths = folders.map((path) => path.replace(/\/\*$/, ''));
+    const all = await this.#listOf(
+      commit,
+      paths.map((path) => `${path}/`),
+    );
+    if (all !== undefined) return { entries: all, unlisted: [] };
+    // One by one, and only what is directly in it: whoever may write into one must not keep the others from being read.
+    const unlisted = new Set<string>();
+    const named = new Set(folders.filter((path) => !path.endsWith('/*')));
+    const below = new Set<string>();
+    for (const parent of new Set(paths.filter((_, index) => folders[index]?.endsWith('/*')))) {
+      const some = await this.#listOf(commit, [`${parent}/`], this.#limits.maxListBytes, []);
+      if (some === undefined) unlisted.add(`${parent}/`);
+      for (const { kind, path } of some ?? []) if (kind === 'folder' && !named.has(path)) below.add(path);
     }
-    // One by one: whoever may write into one must not keep the others from being read.
-    const below = await this.#listOf(commit, folders, this.#limits.maxListBytes, []);
-    const entries = below.filter(({ kind }) => kind !== 'folder');
-    const unlisted: string[] = [];
+    const entries: TreeEntry[] = [];
     let room = this.#limits.maxListBytes;
-    for (const [index, { path: folder }] of below.filter(({ kind }) => kind === 'folder').entries()) {
-      if (index >= MAX_LISTED) {
-        unlisted.push(folder);
-        continue;
-      }
-      try {
-        const some = await this.#listOf(commit, [`${folder}/`], Math.min(room, this.#limits.maxListBytes / 8));
-        entries.push(...some);
-        room -= some.reduce((sum, { path }) => sum + path.length + ENTRY_BYTES, 0);
-      } catch (error) {
-        if (!(error instanceof GitError) || error.kind !== 'too-large') throw error;
-        unlisted.push(folder);
-      }
+    for (const [index, folder] of [...named, ...below].entries()) {
+      const most = index < MAX_LISTED ? Math.min(room, this.#limits.maxListBytes / 8) : 0;
+      const some = most <= 0 ? undefined : await this.#listOf(commit, [`${folder}/`], most, []);
+      if (some === undefined) unlisted.add(folder);
+      else entries.push(...some);
+      room -= (some ?? []).reduce((sum, { path }) => sum + path.length + ENTRY_BYTES, 0);
     }
-    return { entries, unlisted };
+    return { entries, unlisted: [...unlisted] };
   }
 
+  /** Undefined: it is too much. */
   async #listOf(
     commit: string,
     folders: readonly string[],
     maxBytes = this.#limits.maxListBytes,
     how: readonly string[] = ['-r'],
-  ): Promise<readonly TreeEntry[]> {
+  ): Promise<readonly TreeEntry[] | undefined> {
     const words = ['ls-tree', ...how, '-z', '-l', '--full-tree', commit, '--', ...folders];
-    const printed = await this.#git(this.#place('repository'), words, { maxBytes });
-    return printed.toString('utf8').split('\0').flatMap(entryOf);
+    try {
+      const printed = await this.#git(this.#placeOf(commit), words, { maxBytes });
+      return printed.toString('utf8').split('\0').flatMap(entryOf);
+    } catch (error) {
+      if (error instanceof GitError && error.kind === 'too-large') return undefined;
+      throw error;
+    }
   }
 
-  /** By their names; none may be larger than a file may be. */
-  async blobs(names: readonly string[], maxBytes: number): Promise<ReadonlyMap<string, Buffer>> {
+  /** Of a commit, by their names; none may be larger than a file may be. */
+  async blobs(commit: string, names: readonly string[], maxBytes: number): Promise<ReadonlyMap<string, Buffer>> {
     const found = new Map<string, Buffer>();
     if (names.length === 0) return found;
-    const printed = await this.#git(this.#place('repository'), ['cat-file', '--batch'], {
+    const printed = await this.#git(this.#placeOf(commit), ['cat-file', '--batch'], {
       input: `${names.join('\n')}\n`,
       maxBytes,
     });
@@ -200,6 +233,10 @@ export class GitRepository {
       at = from + Number(size) + 1;
     }
     return found;
+  }
+
+  #placeOf(commit: string): GitPlace {
+    return this.#place(commit === this.#before ? 'kept' : 'repository');
   }
 
   #place(name: string): GitPlace {
@@ -237,10 +274,10 @@ export class GitRepository {
     }
   }
 
-  async #commitIn(place: GitPlace): Promise<Commit> {
+  async #commitIn(place: GitPlace, ref = REF): Promise<Commit> {
     // A message can have any length.
     const format = `--format=%H%n%at%n%<(${2 * MAX_SUBJECT},trunc)%s`;
-    const printed = await this.#git(place, ['log', '-1', '--no-show-signature', format, REF]);
+    const printed = await this.#git(place, ['log', '-1', '--no-show-signature', format, ref]);
     const [sha = '', seconds = '', ...words] = printed.toString('utf8').split('\n');
     if (!/^[0-9a-f]{40,64}$/.test(sha)) throw new GitError('failed', 'git names no commit');
     return { sha, authoredAtMs: timeOf(seconds), subject: scrub(words.join(' ').trim(), MAX_SUBJECT) };
@@ -356,7 +393,7 @@ function kindOf(mode: string): TreeEntry['kind'] {
 async function unlock(folder: string): Promise<void> {
   const packs = join(folder, 'objects', 'pack');
   const left = (await readdir(packs).catch(() => [])).filter((name) => name.startsWith('tmp_'));
-  const locks = ['shallow.lock', 'config.lock', 'packed-refs.lock', 'HEAD.lock', `${REF}.lock`];
+  const locks = ['shallow.lock', 'config.lock', 'packed-refs.lock', 'HEAD.lock', `${REF}.lock`, `${READ}.lock`];
   const paths = [...locks.map((name) => join(folder, name)), ...left.map((name) => join(packs, name))];
   await Promise.all(paths.map((path) => rm(path, { force: true })));
 }

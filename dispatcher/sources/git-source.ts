@@ -16,7 +16,7 @@ import type { GitRepository, TreeEntry } from './git-repository.ts';
 
 export interface GitSourceOptions {
   readonly config: GitSourceConfig;
-  readonly repository: Pick<GitRepository, 'blobs' | 'fetch' | 'follows' | 'last' | 'list'>;
+  readonly repository: Pick<GitRepository, 'blobs' | 'fetch' | 'follows' | 'keep' | 'last' | 'list'>;
   readonly clock: Pick<Clock, 'after' | 'now'>;
   readonly log: () => Pick<Log, 'info' | 'warn'>;
   readonly limits?: SourceLimits;
@@ -49,6 +49,8 @@ export class GitSource implements RegistrationSource {
   #files: readonly KeptFile[] = [];
   #contents: ReadonlyMap<string, Content> = new Map();
   #commit: Commit | null = null;
+  /** The commit that a later process begins with. */
+  #kept: string | undefined;
   #problem: Problem | null = null;
   /** Of the commit that was read: a part of it was not. */
   #beyond: Problem | null = null;
@@ -90,7 +92,7 @@ export class GitSource implements RegistrationSource {
     return content.text;
   }
 
-  /** What an earlier process fetched, if it did. Then everything else happens beside. */
+  /** What an earlier process read last, if it did. Then everything else happens beside. */
   async open(): Promise<void> {
     const last = await this.#options.repository.last();
     if (last !== undefined) await this.#take(last).catch(() => {});
@@ -148,6 +150,10 @@ export class GitSource implements RegistrationSource {
           ...(follows === false ? { reason: `it does not follow ${before?.sha}: the branch was rewritten` } : {}),
         });
       }
+      if (this.#kept !== commit.sha) {
+        await repository.keep(commit.sha);
+        this.#kept = commit.sha;
+      }
       if (this.#beyond !== null && this.#beyond.message !== this.#problem?.message)
         log().warn('source-not-read', { source: config.name, reason: this.#beyond.message });
       this.#problem = this.#beyond;
@@ -167,14 +173,14 @@ export class GitSource implements RegistrationSource {
     const { config, limits = LIMITS, repository } = this.#options;
     const { entries: tree, unlisted } = await repository.list(
       commit.sha,
-      config.folders.map(({ path }) => `${path.replace(/\/\*$/, '')}/`),
+      config.folders.map(({ path }) => path),
     );
     const found: Found[] = [];
     for (const entry of tree) {
       const file = this.#fileOf(entry);
       if (file !== undefined) found.push({ file, entry });
     }
-    if (found.length === 0 && tree.length === 0 && this.#files.length > 0) {
+    if (tree.length === 0 && unlisted.length === 0 && this.#files.length > 0) {
       throw new Refused(
         `commit ${commit.sha.slice(0, 12)} has no folder ${config.folders.map(({ path }) => path).join(', ')}`,
       );
@@ -199,14 +205,19 @@ export class GitSource implements RegistrationSource {
         .filter((entry) => !before.has(entry.blob) && isReadable(entry))
         .map(({ blob }) => blob),
     );
-    const blobs = await repository.blobs([...wanted], limits.maxBytes + 128 * limits.maxFiles);
+    const blobs = await repository.blobs(commit.sha, [...wanted], limits.maxBytes + 128 * limits.maxFiles);
     const contents = new Map<string, Content>();
     for (const { entry, file } of fitting) {
       const text = refusalOf(entry) ?? before.get(entry.blob) ?? textOf(blobs.get(entry.blob));
       contents.set(file.file, { blob: entry.blob, text });
     }
     const stay = new Set(tooLarge.map(({ folder }) => `git:${this.name}/${folder}`));
-    const staying = this.#files.filter(({ file }) => stay.has(folderOf(file)));
+    const named = new Set(config.folders.map(({ path }) => `git:${this.name}/${path}`));
+    const staying = this.#files.filter(({ file }) => {
+      const folder = folderOf(file);
+      // Those that are named themselves were listed by themselves.
+      return stay.has(folder) || (stay.has(`${folderOf(folder)}/`) && !named.has(folder));
+    });
     for (const { file } of staying) {
       const content = this.#contents.get(file);
       if (content !== undefined) contents.set(file, content);
@@ -231,7 +242,7 @@ export class GitSource implements RegistrationSource {
   #fileOf(entry: TreeEntry): KeptFile | undefined {
     const slash = entry.path.lastIndexOf('/');
     const [folder, name] = [entry.path.slice(0, slash), entry.path.slice(slash + 1)];
-    if (!/\.ya?ml$/i.test(name)) return undefined;
+    if (entry.kind === 'folder' || !/\.ya?ml$/i.test(name)) return undefined;
     for (const one of this.#options.config.folders) {
       const tenants = tenantsIn(one, folder);
       if (tenants === undefined) continue;

@@ -108,7 +108,7 @@ describe('registrations in a git repository', function () {
       config: source.config,
       ...{ folder, clock: systemClock, environment: { PATH: process.env['PATH'] } },
     });
-    expect(await repository.list(first, ['registrations/']).catch(() => 'not there')).to.equal('not there');
+    expect(await repository.list(first, ['registrations']).catch(() => 'not there')).to.equal('not there');
   });
 
   it('are never links, submodules, kept in LFS, too large or not text; the others count', async () => {
@@ -220,6 +220,75 @@ describe('registrations in a git repository', function () {
     expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
   });
 
+  it('are not gone over a restart when the last commit is refused', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    const first = await remote.commit('first');
+    const bounds = { maxFiles: 2, maxBytes: 100_000 };
+    const one = sourceOf({ bounds });
+    await one.wake();
+    one.stop();
+    const many = Object.fromEntries(Array.from({ length: 3 }, (_, n) => [`registrations/${n}.yaml`, 'x']));
+    const none = Object.fromEntries([...Object.keys(many), 'registrations/acme.yaml'].map((path) => [path, undefined]));
+    for (const [files, message] of [
+      [many, 'has 4 files'],
+      [{ ...none, 'elsewhere.yaml': '1' }, 'has no folder registrations'],
+    ] as const) {
+      await remote.write(files);
+      await remote.commit('refused');
+      for (let start = 0; start < 2; start += 1) {
+        const again = sourceOf({ bounds });
+        await again.open();
+        expect(again.state.commit?.sha).to.equal(first);
+        await again.wake();
+        expect(again.state.problem?.message).to.include(message);
+        expect(await textsOf(again)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+        again.stop();
+      }
+    }
+    // One that was made anew, too.
+    await rename(remote.folder, `${remote.folder}-away`);
+    const away = sourceOf({ bounds });
+    await away.open();
+    await away.wake();
+    await away.wake();
+    await rename(`${remote.folder}-away`, remote.folder);
+    await away.wake();
+    await away.wake();
+    expect(away.state.problem?.message).to.include('has no folder registrations');
+    away.stop();
+    const anew = sourceOf({ bounds });
+    await anew.open();
+    expect(await textsOf(anew)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+    await remote.write({ 'registrations/acme.yaml': 'two' });
+    const last = await remote.commit('restored');
+    await anew.wake();
+    expect(anew.state.problem).to.equal(null);
+    anew.stop();
+    expect(await readdir(folder)).to.not.include('kept');
+    await rename(remote.folder, `${remote.folder}-away`);
+    const end = sourceOf({ bounds });
+    await end.open();
+    await end.wake();
+    await rename(`${remote.folder}-away`, remote.folder);
+    expect(end.state.commit?.sha).to.equal(last);
+    expect(await textsOf(end)).to.deep.equal({ 'registrations/acme.yaml': 'two' });
+  });
+
+  it('are those of an earlier version’s repository after an update, too', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    await remote.commit('first');
+    const source = sourceOf();
+    await source.wake();
+    source.stop();
+    await rm(join(folder, 'repository', 'refs', 'shr', 'read'));
+    await rename(remote.folder, `${remote.folder}-away`);
+    const again = sourceOf();
+    await again.open();
+    await again.wake();
+    await rename(`${remote.folder}-away`, remote.folder);
+    expect(await textsOf(again)).to.deep.equal({ 'registrations/acme.yaml': 'one' });
+  });
+
   it('are not fetched beyond the bound of their size, and those before stay', async () => {
     await remote.write({ 'registrations/acme.yaml': 'one' });
     await remote.commit('first');
@@ -313,6 +382,81 @@ describe('registrations in a git repository', function () {
       });
       await direct.wake();
       expect(await textsOf(direct)).to.deep.equal({ 'teams/one.yaml': 'one' });
+    });
+
+    it('are read of all others when one that is named has more than can be listed', async () => {
+      const named = ['teams/hostile', 'teams/victim'].map((path) => ({ path, trusted: false }));
+      const limits = { maxListBytes: 8 * 1024 };
+      await remote.write({ 'teams/hostile/hostile.yaml': 'before', 'teams/victim/victim.yaml': 'one' });
+      await remote.commit('first');
+      const source = sourceOf({ config: { folders: named }, limits });
+      await source.wake();
+      await remote.write({ ...many(200), 'teams/hostile/hostile.yaml': 'after', 'teams/victim/victim.yaml': 'two' });
+      await remote.commit('second');
+      await source.wake();
+      expect(await textsOf(source)).to.deep.equal({
+        'teams/hostile/hostile.yaml': 'before',
+        'teams/victim/victim.yaml': 'two',
+      });
+      expect(source.state.problem?.message).to.include('the folder teams/hostile has too many files to be listed');
+      await remote.git('rm', '--quiet', '-r', 'teams/hostile');
+      // What is not directly in a folder does not count, and takes no room.
+      const deep = Object.fromEntries(
+        Array.from({ length: 4 }, (_, n) => [`teams/hostile/${n}`, 'x'.repeat(30)] as const).flatMap(([path, name]) =>
+          Array.from({ length: 100 }, (_, n) => [`${path}/${name}-${n}.yaml`, '']),
+        ),
+      );
+      await remote.write({ ...deep, 'teams/hostile/hostile.yaml': 'last' });
+      await remote.commit('third');
+      await source.wake();
+      expect(source.state.problem).to.equal(null);
+      expect(await textsOf(source)).to.deep.equal({
+        'teams/hostile/hostile.yaml': 'last',
+        'teams/victim/victim.yaml': 'two',
+      });
+    });
+
+    it('stay as they were below a folder whose own files are too many to be listed', async () => {
+      const all = [...folders, { path: 'teams/victim', tenants: ['victim'], trusted: false }];
+      await remote.write({
+        'teams/other/other.yaml': 'one',
+        'teams/victim/gone.yaml': 'one',
+        'teams/victim/victim.yaml': 'one',
+      });
+      await remote.commit('first');
+      const source = sourceOf({ config: { folders: all }, limits: { maxListBytes: 8 * 1024 } });
+      await source.wake();
+      await remote.write({
+        ...Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`teams/file-${n}.yaml`, ''])),
+        'teams/other/other.yaml': 'two',
+        'teams/victim/gone.yaml': undefined,
+        'teams/victim/victim.yaml': 'two',
+      });
+      await remote.commit('second');
+      await source.wake();
+      expect(await textsOf(source)).to.deep.equal({
+        'teams/other/other.yaml': 'one',
+        'teams/victim/victim.yaml': 'two',
+      });
+      expect(source.state.problem?.message).to.include('the folder teams/ has too many files to be listed');
+      const both = [...all, { path: 'teams', trusted: false }];
+      await remote.git('rm', '--quiet', 'teams/file-*.yaml');
+      const direct = Array.from({ length: 60 }, (_, n) => [`teams/${n}.yaml`, '']);
+      const deep = Array.from({ length: 20 }, (_, n) => [`teams/deep/deeper/${n}.yaml`, '']);
+      await remote.write(Object.fromEntries([...direct, ...deep]));
+      await remote.commit('third');
+      const second = sourceOf({ config: { folders: both }, limits: { maxListBytes: 5 * 1024 } });
+      await second.open();
+      await second.wake();
+      await remote.git('rm', '--quiet', 'teams/other/other.yaml');
+      await remote.write({ 'teams/third/third.yaml': 'one' });
+      await remote.commit('fourth');
+      await second.wake();
+      expect(second.state.problem?.message).to.include('the folder teams has too many files to be listed');
+      expect(await textsOf(second)).to.deep.equal({
+        'teams/third/third.yaml': 'one',
+        'teams/victim/victim.yaml': 'two',
+      });
     });
 
     it('are read although another has the same content as a link, or as a submodule', async () => {
@@ -427,6 +571,7 @@ describe('registrations in a git repository', function () {
           fetches.push(clock.now());
           return commit;
         },
+        keep: async () => {},
         last: async () => undefined,
         follows: async () => undefined,
         list: async () => ({ entries: [], unlisted: [] }),
