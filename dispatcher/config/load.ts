@@ -12,6 +12,7 @@ import type {
   Configuration,
   Conflict,
   DispatcherConfig,
+  Double,
   Grant,
   JobClaims,
   KeptRegistration,
@@ -33,8 +34,9 @@ import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
 import { References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
-import { type FileContents, RegistrationFiles } from './registration-files.ts';
+import { type FileContents, RegistrationFiles, type Several } from './registration-files.ts';
 import {
+  doubleOf,
   type Gathered,
   gather,
   isBase,
@@ -278,8 +280,9 @@ export async function inspectConfiguration(
     ...{ platform, tenants, known, sourceOf },
   });
   const parts = { platform, tenants, shared, found, known, files };
-  const inFiles = await registrationsIn(named, parts);
+  const inFiles = await registrationsIn(named, sourceOf, parts);
   const { refused } = inFiles;
+  const doubles = [...gathered.doubles, ...inFiles.doubles];
   const all = boundedFiles(inFiles.registrations, tenants, sources.registrationsFolder, found);
   const areBounded = found.problems.length === boundedFrom;
   const beyond = beyondLimits(all, tenants);
@@ -308,7 +311,7 @@ export async function inspectConfiguration(
   const sourceProblems = [...elsewhere.flatMap(({ state }) => state?.problem ?? []), ...gathered.strays];
   const others = [
     ...sourceProblems,
-    ...gathered.doubles.map(({ problem }) => problem),
+    ...doubles.map(({ problem }) => problem),
     ...platform.closedKinds,
     ...quarantined.flatMap(({ problems }) => problems),
     ...read.flatMap(({ instead }) => instead),
@@ -331,7 +334,7 @@ export async function inspectConfiguration(
     isListed: areListed && areBounded,
     isComplete: elsewhere.every(({ isKnown }) => isKnown),
     sourceProblems,
-    origins: originsOf(elsewhere, gathered, all),
+    origins: originsOf(elsewhere, { doubles, sourceOf }, all),
     // What is wrong with a base, all that extend it have.
     problems: distinct(inReadingOrder([...platformProblems, ...others])),
     placeOf: async (name, path) => (await places.of(name))?.finding(path, '', ''),
@@ -807,12 +810,21 @@ const MAX_REFUSED = 20;
 interface RegistrationsFound {
   /** One of each name. */
   readonly registrations: readonly RegistrationEntry[];
+  /** Files whose name one of several has, in a file of an earlier source. */
+  readonly doubles: readonly Double[];
   /** What cannot be one: under a name that is none, so that it sets no other aside. */
   readonly refused: readonly Quarantined[];
 }
 
-/** What is in the files. Those of tenants that have too many are not read. */
-async function registrationsIn(files: readonly NamedFile[], parts: Parts): Promise<RegistrationsFound> {
+/**
+ * What is in the files, which are in the order of their sources: whatever is in one comes before what is in the next. Those of
+ * tenants that have too many are not read.
+ */
+async function registrationsIn(
+  files: readonly NamedFile[],
+  sourceOf: Gathered['sourceOf'],
+  parts: Parts,
+): Promise<RegistrationsFound> {
   const beyond = beyondLimits(files, parts.tenants);
   const memory = parts.shared.sources.memory;
   let looked = 0;
@@ -825,15 +837,14 @@ async function registrationsIn(files: readonly NamedFile[], parts: Parts): Promi
   });
   const byName = new Map<string, RegistrationEntry>();
   const refused: Quarantined[] = [];
-  // First those that have a file of their name.
-  for (const [index, { alone, several }] of inFiles.entries()) {
-    const entry = alone ?? files[index];
-    if (entry !== undefined && several === undefined) byName.set(entry.name, entry);
-  }
-  for (const [index, { several }] of inFiles.entries()) {
-    const entry = files[index];
-    if (entry === undefined || several === undefined) continue;
-    const { file, name: stem } = entry;
+  const doubles: Double[] = [];
+  const takeAlone = (entry: RegistrationEntry): void => {
+    const { name, file } = entry;
+    const first = byName.get(name);
+    if (first === undefined) byName.set(name, entry);
+    else doubles.push(doubleOf(name, file, first.file));
+  };
+  const takeSeveral = ({ file, name: stem }: NamedFile, several: Several): void => {
     const inFile: Quarantined[] = [];
     const refuse = (key: string, problem: Problem): void => {
       const name = `${stem}.yaml ${key.slice(0, 64)}`.trim();
@@ -857,17 +868,29 @@ async function registrationsIn(files: readonly NamedFile[], parts: Parts): Promi
     }
     refused.push(...inFile.slice(0, MAX_REFUSED));
     const more = inFile.length - MAX_REFUSED;
-    if (more <= 0) continue;
+    if (more <= 0) return;
     const message = `${more} more names in this file cannot be its registrations`;
     const problems = [wholeFile(file, message, 'Correct the others first.')];
     refused.push({ name: `${stem}.yaml`, file, problems, claims: undefined });
+  };
+  const bySource = Map.groupBy(inFiles.entries(), ([index]) => sourceOf.get(files[index]?.file ?? ''));
+  for (const ofOne of bySource.values()) {
+    // First those that have a file of their name.
+    for (const [index, { alone, several }] of ofOne) {
+      const entry = alone ?? files[index];
+      if (entry !== undefined && several === undefined) takeAlone(entry);
+    }
+    for (const [index, { several }] of ofOne) {
+      const entry = files[index];
+      if (entry !== undefined && several !== undefined) takeSeveral(entry, several);
+    }
   }
   const order = new Map(files.map(({ file }, index) => [file, index]));
   const at = ({ file }: RegistrationEntry) => order.get(file) ?? 0;
   const registrations = [...byName.values()].sort(
     (one, other) => at(one) - at(other) || (one.name < other.name ? -1 : 1),
   );
-  return { registrations, refused };
+  return { registrations, refused, doubles };
 }
 
 /** `alone`: what was read for it at once. */
@@ -930,7 +953,7 @@ async function remembered(entry: RegistrationEntry, parts: Parts): Promise<Regis
     const once = await readContained(entry, parts);
     return (await lastGoodOf(once, parts)) ?? once;
   }
-  const known = memory.registration(name, parts.platform);
+  const known = memory.registration(entry, parts.platform);
   if (known !== undefined) {
     parts.found.files.add(file);
     return { name, file, reading: undefined, besides: [], ...known };

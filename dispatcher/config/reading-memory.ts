@@ -109,9 +109,14 @@ export class ReadingMemory {
     this.#contents.set(path, { value, ...read });
   }
 
-  registration(name: string, platform: Platform): RememberedFile | undefined {
+  /** `file`: where it stands now; what was read of it elsewhere may still be there, and counts no more. */
+  registration(
+    { name, file }: { readonly name: string; readonly file: string },
+    platform: Platform,
+  ): RememberedFile | undefined {
     const known = this.#registrations.get(name);
-    return known?.platform === platform && this.#isCurrent(known) ? known.value : undefined;
+    const isCurrent = known?.platform === platform && known.versions.has(file) && this.#isCurrent(known);
+    return isCurrent ? known.value : undefined;
   }
 
   /** What the registration was read from: its file, and all that it refers to. */

@@ -81,11 +81,7 @@ export function gather(
       const name = one.entry.slice(0, -'.yaml'.length);
       const first = inForce.get(name);
       if (first !== undefined) {
-        const cure = 'Remove one of the two; or give one of them another name.';
-        doubles.push({
-          name,
-          problem: whole(one.file, `it is not in force: ${first} has the same name and comes first`, cure),
-        });
+        doubles.push(doubleOf(name, one.file, first));
         continue;
       }
       inForce.set(name, one.file);
@@ -99,6 +95,12 @@ export function gather(
       strays.push(whole(source.name, `there are ${more} more files that do not count`, 'Correct the others first.'));
   }
   return { files, origins, doubles, strays, sourceOf };
+}
+
+/** `first`: the file that is in force. */
+export function doubleOf(name: string, file: string, first: string): Double {
+  const cure = 'Remove one of the two; or give one of them another name.';
+  return { name, problem: whole(file, `it is not in force: ${first} has the same name and comes first`, cure) };
 }
 
 /** Registrations of its owner extend it; it is none. */

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { parse, stringify } from 'yaml';
 import type { RegistrationSource } from '../../dispatcher/config/registration-source.ts';
 import { formatProblem } from '../../dispatcher/model/problem.ts';
 import type { DispatcherConfig } from '../../dispatcher/model/registration.ts';
@@ -173,6 +174,43 @@ describe('registrations beside the folder', () => {
       'acme: git:first/acme.yaml: it is not in force: /etc/shr/registrations/acme.yaml has the same name and comes first. Remove one of the two; or give one of them another name.',
       'emca: git:second/emca.yaml: it is not in force: git:first/emca.yaml has the same name and comes first. Remove one of the two; or give one of them another name.',
     ]);
+  });
+
+  it('come after those of a file of several in an earlier source, and before those in a later one', async () => {
+    const [one, two] = [first(), new EditedSource('second')];
+    const several = (some: Readonly<Record<string, string>>) =>
+      stringify({ registrations: Object.fromEntries(Object.entries(some).map(([name, text]) => [name, parse(text)])) });
+    const text = (maxRunners: number, more = '') => `${registrationOf('acme')}maxRunners: ${maxRunners}\n${more}`;
+    one.write({ 'acme-a.yaml': text(2, 'labels: [a]\n'), 'acme-b.yaml': text(2, 'labels: [b]\n') });
+    two.write({ 'acme-team.yaml': several({ 'acme-b': text(3, 'labels: [b]\n') }) });
+    const loaded = await loadWith([one, two], {
+      'registrations/acme-all.yaml': several({ 'acme-a': text(1, 'labels: [a]\n'), acme: text(1) }),
+    });
+    const { doubles, origins, quarantined, registrations } = loaded.configuration;
+    expect(registrations.map(({ name, maxRunners }) => [name, maxRunners])).to.deep.equal([
+      ['acme', 1],
+      ['acme-a', 1],
+      ['acme-b', 2],
+    ]);
+    expect([...(origins ?? [])].map(([name, { source }]) => [name, source])).to.deep.equal([['acme-b', 'first']]);
+    expect(doubles?.map(({ name, problem }) => `${name}: ${problem.file}: ${problem.message}`)).to.deep.equal([
+      'acme-a: git:first/acme-a.yaml: it is not in force: /etc/shr/registrations/acme-all.yaml has the same name and comes first',
+    ]);
+    expect(quarantined.map(({ problems }) => problems[0]?.message)).to.deep.equal([
+      'acme-b.yaml has a registration of that name as well',
+    ]);
+  });
+
+  it('are not displaced by a file of several that may not hold their names', async () => {
+    const source = first();
+    source.write({ 'acme.yaml': registrationOf('acme') });
+    const loaded = await loadWith([source], {
+      'registrations/emca.yaml': stringify({ registrations: { acme: parse(registrationOf('emca')) } }),
+    });
+    expect(loaded.configuration.registrations.map(({ name, grant }) => [name, grant?.tenant])).to.deep.equal([
+      ['acme', 'acme'],
+    ]);
+    expect(loaded.configuration.doubles).to.deep.equal([]);
   });
 
   it('of one name stay with their tenant, wherever the first of them is kept', async () => {

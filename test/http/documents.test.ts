@@ -1,6 +1,7 @@
 /** Registrations that the admin API is given: checked by the same code as files, kept in the ledger, and put in force. */
 import { request } from 'node:http';
 import { expect } from 'chai';
+import { parse, stringify } from 'yaml';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
 import { problemSchema, registrationDetailSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { LiveFiles } from '../../dispatcher/live/live-files.ts';
@@ -325,6 +326,34 @@ describe('registrations by the admin API', () => {
     expect(current.registrations[0]?.maxRunners).to.equal(2);
     expect(current.registrations[0]?.grant?.tenant).to.equal('acme');
   });
+
+  for (const [what, file, text] of [
+    ['a file of its own', 'acme', registrationOf('acme', 'maxRunners: 7\n')],
+    [
+      'a file of several',
+      'acme-all',
+      stringify({ registrations: { acme: parse(registrationOf('acme', 'maxRunners: 7\n')) } }),
+    ],
+  ] as const) {
+    it(`come after one that appears in ${what} of the folder, unchanged themselves`, async () => {
+      const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+      await put('acme', registrationOf('acme', 'maxRunners: 2\n'));
+      files[`registrations/${file}.yaml`] = text;
+      await put('emca', registrationOf('emca'), {}, emca);
+      expect(current.registrations.map(({ name, maxRunners }) => [name, maxRunners])).to.deep.include(['acme', 7]);
+      expect(await detailOf(await get('acme'))).to.include({ state: 'overridden', source: 'folder' });
+      const again = await put('acme', registrationOf('acme', 'maxRunners: 3\n'));
+      const detail = await detailOf(again);
+      expect(detail).to.include({ state: 'overridden', source: 'folder' });
+      expect(detail.problems.map(({ message }) => message)).to.deep.equal([
+        `it is not in force: /etc/shr/registrations/${file}.yaml has the same name and comes first`,
+      ]);
+      expect(current.registrations.find(({ name }) => name === 'acme')?.maxRunners).to.equal(7);
+      delete files[`registrations/${file}.yaml`];
+      await put('emca', registrationOf('emca'), {}, emca);
+      expect(current.registrations.find(({ name }) => name === 'acme')?.maxRunners).to.equal(3);
+    });
+  }
 
   it('do not go over to another tenant with their name', async () => {
     await put('acme-b', registrationOf('acme'));
