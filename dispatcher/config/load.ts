@@ -224,6 +224,7 @@ export async function checkDocument(
   const overlaps = [
     ...findOverlaps(new Territory(platform.tenants, claims), [...others, own]),
     ...findTravellers([...others, own]),
+    ...findOverReserved([...others, own], platform.tenants, platform.config?.maxRunners),
   ];
   const found = overlaps.filter(({ registration }) => registration === own);
   const ties = findTies(claims).filter(({ first, second }) => first.name === name || second.name === name);
@@ -296,10 +297,11 @@ export async function inspectConfiguration(
   });
   sources.memory?.watchNoOthers();
   const places = new Places(asWritten, all, parts);
-  await tellOverlaps(asWritten, platform, places);
+  const settled = await settledAmong(asWritten, parts);
+  await tellOverlaps(asWritten, settled, places, platform);
   const fallenBack = await withoutOverlaps(asWritten, parts);
-  const read = fallenBack === asWritten ? asWritten : await inForceAgain(asWritten, fallenBack, platform);
-  if (read !== asWritten) await tellOverlaps(read, platform, places);
+  const read = fallenBack === asWritten ? asWritten : await inForceAgain(asWritten, fallenBack, platform, settled);
+  if (read !== asWritten) await tellOverlaps(read, settled, places, platform);
   const conflicts = await conflictsAmong(read, places);
   for (const one of read) {
     const { besides, claims, problems, registration } = one;
@@ -429,6 +431,7 @@ async function inForceAgain(
   asWritten: readonly RegistrationFound[],
   fallenBack: readonly RegistrationFound[],
   platform: Platform,
+  settled: Settled,
 ): Promise<readonly RegistrationFound[]> {
   const turns = new Map<string | undefined, number>();
   const candidates = asWritten
@@ -444,10 +447,10 @@ async function inForceAgain(
   // Where all of them collide with what is in force, as a single one does, there is nothing to gain.
   if (candidates.length < 2) return fallenBack;
   let inForce = fallenBack;
-  const before = new Set(overlapsAmong(fallenBack, platform).map(({ registration }) => registration.name));
+  const before = new Set(overlapsAmong(fallenBack, platform, settled).map(({ registration }) => registration.name));
   for (const { one, index } of candidates) {
     const tried = inForce.with(index, { ...one, besides: [] });
-    const isWorse = overlapsAmong(tried, platform).some(
+    const isWorse = overlapsAmong(tried, platform, settled).some(
       ({ registration }) => registration === one.registration || !before.has(registration.name),
     );
     if (!isWorse) inForce = tried;
@@ -479,20 +482,53 @@ class Places {
   }
 }
 
-function overlapsAmong(found: readonly RegistrationFound[], platform: Platform): readonly Overlap[] {
+/** By name, how many runners were reserved by what was in force before. */
+type Settled = ReadonlyMap<string, number>;
+
+/** Empty where there is enough for all of them: then nobody has to come first. */
+async function settledAmong(found: readonly RegistrationFound[], { platform, shared }: Parts): Promise<Settled> {
+  const { config, tenants } = platform;
+  const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
+  const settled = new Map<string, number>();
+  if (findOverReserved(all, tenants, config?.maxRunners).length === 0) return settled;
+  const { lastGood, memory } = shared.sources;
+  await mapLimited(found, READ_AT_ONCE, async ({ name, registration, text }) => {
+    const { grant, reservedRunners = 0 } = registration ?? {};
+    if (reservedRunners === 0) return;
+    const before = memory?.earlier(name);
+    if (before !== undefined) {
+      if (before.grant?.tenant === grant?.tenant) settled.set(name, before.reservedRunners ?? 0);
+      return;
+    }
+    // At a start it is not known what was in force, but which texts were.
+    if (config === undefined || text === undefined) return;
+    if ((await lastGood?.(config, name, grant?.tenant)) === text) settled.set(name, reservedRunners);
+  });
+  return settled;
+}
+
+function overlapsAmong(found: readonly RegistrationFound[], platform: Platform, settled: Settled): readonly Overlap[] {
+  const fallenBack = new Set(found.flatMap(({ instead, name }) => (instead.length === 0 ? [] : [name])));
+  const heldBefore = ({ name, reservedRunners = 0 }: Registration): number =>
+    fallenBack.has(name) ? reservedRunners : (settled.get(name) ?? 0);
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
   // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
   return [
     ...findOverlaps(new Territory(platform.tenants, claims), all),
     ...findTravellers(all),
-    ...findOverReserved(all, platform.tenants, platform.config?.maxRunners),
+    ...findOverReserved(all, platform.tenants, platform.config?.maxRunners, heldBefore),
   ];
 }
 
-async function tellOverlaps(found: readonly RegistrationFound[], platform: Platform, places: Places): Promise<void> {
+async function tellOverlaps(
+  found: readonly RegistrationFound[],
+  settled: Settled,
+  places: Places,
+  platform: Platform,
+): Promise<void> {
   const byRegistration = new Map(found.map((one) => [one.registration, one]));
-  const overlaps = overlapsAmong(found, platform);
+  const overlaps = overlapsAmong(found, platform, settled);
   for (const { registration, path, message, cure } of overlaps) {
     const one = byRegistration.get(registration);
     if (one === undefined) continue;

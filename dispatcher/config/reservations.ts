@@ -70,30 +70,45 @@ export function readShare(
   };
 }
 
-/** What shows only once all are read: more is reserved than there is. `maxRunners` undefined: it is not known. */
+/**
+ * What shows only once all are read: more is reserved than there is. `maxRunners` undefined: it is not known. `heldBefore`: what
+ * a registration had reserved already comes first, so that who asks for more takes it from nobody.
+ */
 export function findOverReserved(
   registrations: readonly Registration[],
   tenants: readonly TenantEntry[] | undefined,
   maxRunners: number | undefined,
+  heldBefore: (registration: Registration) => number = () => 0,
 ): readonly Overlap[] {
   const ofTenants = new Map<string, number>();
   let all = (tenants ?? []).reduce((sum, { grant }) => sum + (grant?.reservedRunners ?? 0), 0);
-  return registrations.flatMap((registration): readonly Overlap[] => {
-    const { grant, reservedRunners = 0 } = registration;
-    if (reservedRunners === 0) return [];
+  const take = (registration: Registration, runners: number): Overlap | undefined => {
+    const { grant } = registration;
     const path = ['reservedRunners'];
     if (grant === undefined) {
-      all += reservedRunners;
-      if (maxRunners === undefined || all <= maxRunners) return [];
+      all += runners;
+      if (maxRunners === undefined || all <= maxRunners) return undefined;
       const message = `with this ${all} runners are reserved, and the dispatcher has ${maxRunners}`;
       const cure = 'Reserve fewer, or raise `limits.maxRunners` in dispatcher.yaml.';
-      return [{ registration, path, message, cure }];
+      return { registration, path, message, cure };
     }
-    const sum = (ofTenants.get(grant.tenant) ?? 0) + reservedRunners;
+    const sum = (ofTenants.get(grant.tenant) ?? 0) + runners;
     ofTenants.set(grant.tenant, sum);
-    if (sum <= (grant.reservedRunners ?? 0)) return [];
+    if (sum <= (grant.reservedRunners ?? 0)) return undefined;
     const message = `with this the registrations of tenant ${quote(grant.tenant)} reserve ${sum} runners, and ${grant.reservedRunners ?? 0} are reserved for it`;
     const cure = `Reserve fewer. ${cureOf(grant, { field: 'reservedRunners', what: '', value: sum })}`;
-    return [{ registration, path, message, cure }];
-  });
+    return { registration, path, message, cure };
+  };
+  const asking: { readonly registration: Registration; readonly more: number }[] = [];
+  const overlaps: Overlap[] = [];
+  for (const registration of registrations) {
+    const { reservedRunners = 0 } = registration;
+    if (reservedRunners === 0) continue;
+    const held = Math.min(reservedRunners, heldBefore(registration));
+    const more = reservedRunners - held;
+    const found = take(registration, held);
+    if (more > 0) asking.push({ registration, more });
+    else if (found !== undefined) overlaps.push(found);
+  }
+  return [...overlaps, ...asking.flatMap(({ registration, more }) => take(registration, more) ?? [])];
 }

@@ -191,6 +191,30 @@ describe('registrations by the admin API', () => {
     expect((await detailOf(await get('acme'))).document?.text).to.equal(registrationOf('acme'));
   });
 
+  it('reserve no more than others of the tenant leave', async () => {
+    files['dispatcher.yaml'] = PLATFORM.replaceAll('maxRunners: 20 }', 'maxRunners: 20 }\n    reservedRunners: 4');
+    const reserving = (label: string, some: number) =>
+      registrationOf('acme', `labels: [${label}]\nreservedRunners: ${some}\n`);
+    expect((await put('acme-z', registrationOf('acme', 'labels: [z]\n'))).status).to.equal(201);
+    expect((await put('acme-a', reserving('a', 2))).status).to.equal(201);
+    expect((await put('acme-z', reserving('z', 2))).status).to.equal(200);
+    const refused = await put('acme-a', reserving('a', 4));
+    expect(refused.status).to.equal(422);
+    const { problems } = await problemIn(refused);
+    expect(problems?.map(({ file, path }) => [file, path])).to.deep.equal([['api:acme-a', 'reservedRunners']]);
+    expect(problems?.[0]?.message).to.equal(
+      'with this the registrations of tenant `acme` reserve 6 runners, and 4 are reserved for it',
+    );
+    expect(current.quarantined).to.deep.equal([]);
+    const reserved = current.registrations.map(({ name, reservedRunners }) => [name, reservedRunners]);
+    expect(reserved).to.have.deep.members([
+      ['acme-a', 2],
+      ['acme-z', 2],
+    ]);
+    expect((await put('acme-a', reserving('a', 1))).status).to.equal(200);
+    expect((await put('acme-z', reserving('z', 3))).status).to.equal(200);
+  });
+
   it('hold no secret in plain text, and repeat none', async () => {
     const secret = 'ghp_plain-and-secret-0123456789abcdef';
     const refused = await put('acme', registrationOf('acme').replace('${env:TENANT_ACME_TOKEN}', secret));

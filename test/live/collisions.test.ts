@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import type { Configuration } from '../../dispatcher/model/registration.ts';
 import { dispatcherYaml, registrationYaml } from '../config/files.ts';
 import { EditedSource, editedFiles } from './live-fixture.ts';
 
@@ -76,3 +77,56 @@ for (const place of ['a folder', 'git']) {
     });
   });
 }
+
+describe('registrations that reserve more than their tenant has', () => {
+  const reserving = platform.replace('limits:', 'reservedRunners: 4, limits:');
+  const asks = (label: string, reservedRunners: number): string =>
+    `${own(label, 10)}reservedRunners: ${reservedRunners}\n`;
+  const first = { 'registrations/a.yaml': asks('a', 2), 'registrations/c.yaml': asks('c', 2) };
+  const summary = ({ kept = [], quarantined, registrations }: Configuration) => ({
+    inForce: registrations.map(({ name, reservedRunners }) => `${name} ${reservedRunners}`),
+    kept: kept.map(({ name }) => name),
+    aside: quarantined.map(({ name }) => name),
+  });
+
+  async function start() {
+    const files = editedFiles({ 'dispatcher.yaml': reserving, ...first });
+    const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(loaded.problems).to.deep.equal([]);
+    const edit = async (texts: Readonly<Record<string, string | undefined>>) => {
+      for (const [name, text] of Object.entries(texts)) files.write(`registrations/${name}`, text);
+      await files.live.stamps.look();
+      await files.live.stamps.look();
+      const read = await files.live.read('changed');
+      if (!read.ok) throw new Error(JSON.stringify(read.problems));
+      return summary(read.configuration);
+    };
+    return { edit, good: new Map(loaded.good.map(({ name, text }) => [name, text])) };
+  }
+
+  it('take nothing from one that asks for what it had, whichever comes first', async () => {
+    const { edit } = await start();
+    const held = { inForce: ['a 2', 'c 2'], kept: ['a'], aside: [] };
+    expect(await edit({ 'a.yaml': asks('a', 4) })).to.deep.equal(held);
+    expect(await edit({ 'c.yaml': asks('other', 2) })).to.deep.equal(held);
+    expect(await edit({ 'c.yaml': asks('other', 3) })).to.deep.equal({ ...held, kept: ['a', 'c'] });
+    expect(await edit({ 'a.yaml': asks('a', 1) })).to.deep.equal({ inForce: ['a 1', 'c 3'], kept: [], aside: [] });
+  });
+
+  it('are set aside where they are new, before those that were there', async () => {
+    const { edit } = await start();
+    await edit({ 'a.yaml': undefined, 'b.yaml': asks('b', 2) });
+    const after = await edit({ 'a.yaml': asks('a', 2) });
+    expect(after).to.deep.equal({ inForce: ['b 2', 'c 2'], kept: [], aside: ['a'] });
+  });
+
+  it('have what they had after a start, too', async () => {
+    const { good } = await start();
+    const files = editedFiles({ 'dispatcher.yaml': reserving, ...first, 'registrations/a.yaml': asks('a', 4) });
+    const lastGood = async (_dispatcher: unknown, name: string) => good.get(name);
+    const loaded = await loadConfiguration({ ...files.sources, lastGood, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(summary(loaded.configuration)).to.deep.equal({ inForce: ['a 2', 'c 2'], kept: ['a'], aside: [] });
+  });
+});
