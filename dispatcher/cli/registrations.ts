@@ -115,7 +115,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           (client) => client.delete(['registrations', name], deletedSchema, ifMatch),
           (answer) =>
             terminal.out(
-              `${printable(answer.name)} is removed: it launches nothing more, and its jobs run to their end\n`,
+              answer.elsewhere
+                ? `what the API was given of ${printable(answer.name)} is removed; the registration that is kept elsewhere stays\n`
+                : `${printable(answer.name)} is removed: it launches nothing more, and its jobs run to their end\n`,
             ),
         ),
       ),

@@ -424,7 +424,12 @@ export const registrationDetailSchema = z.object({
   ),
   liveRunners: count,
 });
-export const deletedSchema = z.object({ name: z.string(), deleted: z.literal(true) });
+export const deletedSchema = z.object({
+  name: z.string(),
+  deleted: z.literal(true),
+  /** A registration of that name is kept elsewhere, in a file or a repository, and stays. */
+  elsewhere: z.boolean(),
+});
 
 export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean(), next });
 export const backendResetSchema = z.object({

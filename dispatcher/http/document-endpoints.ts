@@ -218,11 +218,17 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
     return await turn.hold(async () => {
       const done = await kept.remove(name, expectedOf(asked, name));
       if (done === 'other') throw changed(name);
-      if (done === 'absent') throw unknown(name);
+      if (done === 'absent') throw (await isKept(asked, name)) ? notHere(name) : unknown(name);
       log.info('admin.registration.deleted', { registration: name, by: asked.viewer.name });
       await kept.apply();
-      return { body: { name, deleted: true as const } };
+      return { body: { name, deleted: true as const, elsewhere: await isKept(asked, name) } };
     });
+  }
+
+  /** In a file or a repository, whatever the API was given of that name. */
+  async function isKept({ viewer }: AskedOne, name: string): Promise<boolean> {
+    const isRunning = sources.registrations().some((one) => one.name === name) && sightOf(viewer, sources).sees(name);
+    return isRunning && sources.originOf?.(name)?.source !== 'api';
   }
 
   const common = {
@@ -276,6 +282,11 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
 function unknown(name: string): AdminProblem {
   const cure = '`shr registrations` lists those that there are; the platform says which names are whose';
   return new AdminProblem(404, `no registration ${name}`, cure);
+}
+
+function notHere(name: string): AdminProblem {
+  const cure = 'It is kept elsewhere, as `shr registrations show` tells: remove it there.';
+  return new AdminProblem(404, `the API was given no registration ${name}`, cure);
 }
 
 function changed(name: string): AdminProblem {

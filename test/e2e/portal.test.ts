@@ -116,7 +116,7 @@ describe('tenants that join by a portal', function () {
     const gone = await web('deleteRegistrationsByRegistration', {
       parameters: { registration: 'web', 'If-Match': tag },
     });
-    expect(gone.body).to.deep.equal({ name: 'web', deleted: true });
+    expect(gone.body).to.deep.equal({ name: 'web', deleted: true, elsewhere: false });
     const { absent, registrations } = await list();
     expect(registrations.map(({ name }) => name)).to.deep.equal(['data', 'e2e']);
     expect(absent.map(({ absence, registration }) => [registration, absence])).to.deep.equal([['web', 'removed']]);

@@ -345,6 +345,14 @@ describe('registrations by the admin API', () => {
     expect(detail.problems[0]?.message).to.equal(
       'it is not in force: /etc/shr/registrations/acme.yaml has the same name and comes first',
     );
+    const remove = () => fixture.ask('/api/registrations/acme', { method: 'DELETE', ...as(TOKEN) });
+    expect(await (await remove()).json()).to.deep.equal({ name: 'acme', deleted: true, elsewhere: true });
+    expect(current.registrations[0]?.maxRunners).to.equal(7);
+    const again = await remove();
+    expect(again.status).to.equal(404);
+    expect(await again.text())
+      .to.include('the API was given no registration acme')
+      .and.include('kept elsewhere');
     delete files['registrations/acme.yaml'];
     await put('acme', registrationOf('acme', 'maxRunners: 2\n'));
     expect(current.registrations[0]?.maxRunners).to.equal(2);
