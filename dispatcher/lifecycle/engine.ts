@@ -245,6 +245,7 @@ class LoopingEngine implements Engine {
       maintenance: permits.maintenance,
       obstaclesOf: (lanes) => permits.obstaclesOf(lanes),
       rate: permits.rate,
+      runLimits,
       shares: () => permits.shares(),
     });
     this.#visits = new VisitLoop({

@@ -126,6 +126,17 @@ export class RunRooms {
     byRun?.set(runId, (byRun.get(runId) ?? 0) + 1);
   }
 
+  /** Of so many runners that the lane needs, how many its runs may have now; they are recorded as planned. */
+  async take(lane: Pick<LaneSpec, 'key' | 'registration' | 'specHash'>, most: number): Promise<number> {
+    if (!this.#isLimited(lane.registration)) return most;
+    await this.loadLane(lane);
+    let taken = 0;
+    for (const runId of [...(this.#missing.get(lane.key)?.keys() ?? [])]) {
+      for (; taken < most && this.mayLaunch(lane, runId); taken += 1) this.record(lane, runId);
+    }
+    return taken;
+  }
+
   #isLimited(name: string): boolean {
     const registration = this.#options.tenants.get(name)?.registration;
     return registration?.maxRunnersPerRun !== undefined || registration?.grant?.limits.maxRunnersPerRun !== undefined;

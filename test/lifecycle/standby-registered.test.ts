@@ -288,6 +288,25 @@ describe('standby of registered runners', () => {
     expect(launched.length).to.be.at.most(3);
   });
 
+  it('makes no room for jobs that the limit of their workflow run keeps waiting', async () => {
+    await open({
+      registrations: [acme({ maxRunners: 2, maxRunnersPerRun: 1, standby: [pool({ size: 1 })] })],
+    });
+    await comeOnline(nameOf(0));
+    await fixture.tell(
+      ...[1, 2, 3].map((jobId) => told(fixture, { jobId, runId: 7, labels: ['acme-runner', 'cpu-4'] })),
+    );
+    await fixture.advance(2_000);
+    await comeOnline(nameOf(1));
+    await take(nameOf(1), 1, ['acme-runner', 'cpu-4']);
+    await fixture.advance(10 * MINUTE);
+    expect(await reasons(nameOf(0))).not.to.include('a waiting job needs its place');
+    expect(launched, 'one to wait, one for the run').to.have.length(2);
+    await fixture.tell(told(fixture, { jobId: 4, runId: 8, labels: ['acme-runner', 'cpu-4'] }));
+    await fixture.advance(2 * MINUTE);
+    expect(await reasons(nameOf(0)), 'another run may have one').to.include('a waiting job needs its place');
+  });
+
   it('launches within the rate, and nothing in a pause', async () => {
     await open({ registrations: [acme({ maxLaunchesPerMinute: 2, standby: [pool({ size: 5 })] })] });
     await fixture.advance(20_000);

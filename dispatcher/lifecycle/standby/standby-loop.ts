@@ -11,6 +11,7 @@ import type { LaunchRate } from '../launch-rate.ts';
 import type { Maintenance } from '../maintenance.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunnerContext } from '../runner-context.ts';
+import type { RunLimits } from '../run-limit.ts';
 import type { Shares } from '../shares.ts';
 import { unservedWords } from '../unserved.ts';
 import { NEXT, type Obstacles, waitReason } from '../wait-reason.ts';
@@ -37,6 +38,7 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly pools: Pools;
   readonly maintenance: Pick<Maintenance, 'untilMs'>;
   readonly rate: Pick<LaunchRate, 'roomOf'>;
+  readonly runLimits: Pick<RunLimits, 'rooms'>;
   /** Of each lane, in their order. */
   readonly obstaclesOf: (lanes: readonly LaneSpec[]) => Promise<readonly Omit<Obstacles, 'own'>[]>;
   /** Undefined: nobody has a reservation or weight. */
@@ -305,16 +307,17 @@ export class StandbyLoop {
 
   /**
    * What the pools leave over: a lane that one serves takes its containers, ready or not, one for each job. A job that could
-   * not launch now in any place asks for none.
+   * not launch now in any place, or that its workflow run's limit keeps waiting, asks for none.
    */
   async #waiting(facts: readonly PoolFacts[], byKey: ReadonlyMap<string, Pool>): Promise<readonly WaitingFacts[]> {
-    const { backends, board, holds, launches } = this.#options;
+    const { backends, board, holds, launches, runLimits } = this.#options;
+    const rooms = runLimits.rooms();
     const left = new Map(facts.map(({ key, runners }) => [key, [...runners]]));
     const waiting: WaitingFacts[] = [];
     for (const registration of board.registrationsInNeed()) {
       const mayLaunch = await this.#mayLaunch(registration);
       for (const { lane, need } of board.lanesInNeed(registration)) {
-        let count = need;
+        let count = await rooms.take(lane, need);
         for (const [key, pool] of byKey) {
           if (pool.isRegistered) continue;
           const runners = left.get(key) ?? [];
