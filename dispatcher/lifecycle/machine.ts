@@ -11,6 +11,7 @@ import { onDeadline, onDrain, onForget, onOverlooked, onStepFailed, onStopping, 
 import type { Answer, MachineContext, RunnerEvent } from './machine/event.ts';
 import { onInstance, onInstanceMissing } from './machine/instance.ts';
 import { onJobCompleted, onJobStarted } from './machine/job.ts';
+import { awaitsLastWord } from './machine/last-word.ts';
 import { onAccepted, onBackendRefused, onCalling, onLaunchFailed } from './machine/launch.ts';
 import {
   onCredentialsRefused,
@@ -57,7 +58,9 @@ function launchCounted(runner: RunnerRow, taken: RunnerStep): RunnerStep {
 /** A start that succeeded after all is not a failure. */
 function relieved(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   const { state } = taken.patch;
-  const started = runner.state === 'starting' && (state === 'online' || state === 'busy' || state === 'finishing');
+  const started =
+    (runner.state === 'starting' || awaitsLastWord(runner)) &&
+    (state === 'online' || state === 'busy' || state === 'finishing');
   if (!started || runner.failure === null) return taken;
   return { ...taken, patch: { ...taken.patch, failure: null } };
 }

@@ -20,7 +20,7 @@ import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import type { RunnerEvent } from './machine/event.ts';
 import { awaitsLastWord } from './machine/last-word.ts';
-import { ADOPTED } from './machine/step.ts';
+import { ADOPTED, instanceIsOver, isAhead } from './machine/step.ts';
 import { neverCameOnline, postpone } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
@@ -76,7 +76,9 @@ async function learnFromEnd(
   after: RunnerRow,
 ): Promise<void> {
   if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(ledger, after.jobKey, after);
-  if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
+  // One whose container has ended was not there to be given a job.
+  if (before.state !== 'online' || before.onlineAtMs === null || awaitsLastWord(before)) return;
+  if (!idledThroughout(before)) return;
   // A job that cannot be read is not held; it asks for no runner either.
   const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now(), () => {});
   context.replanLane(before.laneKey);
@@ -102,15 +104,19 @@ async function countStart(
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
-  if (before.state !== 'creating' && before.state !== 'starting' && before.state !== 'parked') return;
+  const wasOnline = before.state === 'online' && isAhead(before);
+  if (before.state !== 'creating' && before.state !== 'starting' && before.state !== 'parked' && !wasOnline) return;
   const { candidate, name, registration, backend, specHash } = after;
   if (backend === null || specHash === ADOPTED) return;
   const launched = { registration, backend, specHash, runner: name, candidate };
   const cameOnline = !neverCameOnline(after);
-  if (after.state === 'online' || after.state === 'busy' || (after.state === 'draining' && cameOnline)) {
+  const launchMs = tenants.get(registration)?.registration.timeouts.launchMs ?? 0;
+  const isNew = cameOnline && isAhead(after);
+  if (isNew) {
+    if (hasLasted(before, after, context.now(), launchMs)) await backends.recordOnline(launched);
+  } else if (after.state === 'online' || after.state === 'busy' || (after.state === 'draining' && cameOnline)) {
     await backends.recordOnline(launched);
   }
-  const launchMs = tenants.get(registration)?.registration.timeouts.launchMs ?? 0;
   if (before.standby === 'ready' && waitedWell(after, context.now() - after.createdAtMs >= launchMs)) {
     await backends.recordOnline(launched);
     return;
@@ -118,7 +124,8 @@ async function countStart(
   // Without a registration, one whose container is absent is gone at once.
   if (after.state !== 'draining' && after.state !== 'gone') return;
   const ofBackend = after.failure?.source === backendSource(registration, backend);
-  if (after.failure !== null && ofBackend && after.instanceId !== null && !cameOnline) {
+  const failed = isNew ? instanceIsOver(after) : !cameOnline;
+  if (after.failure !== null && ofBackend && after.instanceId !== null && failed) {
     metrics.launchFailed(registration, backend, after.failure.kind);
     context.startFailed(launched, after.failure, candidate ?? undefined);
     if (candidate === null || !isOfImage(after.failure)) await backends.recordFailure(launched, after.failure);
@@ -129,6 +136,16 @@ async function countStart(
     }
   }
   backends.release(name);
+}
+
+/**
+ * One that is registered ahead of its job, comes online and ends soon after is a start that failed, too. One that has been
+ * online for as long as a start may take has started: said once, or it would speak for those that are launched much later.
+ */
+function hasLasted(before: RunnerRow, { onlineAtMs, state }: RunnerRow, nowMs: number, launchMs: number): boolean {
+  if (state !== 'online' || onlineAtMs === null) return false;
+  const lastedAtMs = onlineAtMs + launchMs;
+  return nowMs >= lastedAtMs && (before.lastIdleAtMs ?? 0) < lastedAtMs;
 }
 
 /**

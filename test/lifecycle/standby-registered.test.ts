@@ -337,6 +337,52 @@ describe('standby of registered runners', () => {
     expect(launched.length).to.be.within(2, 20);
   });
 
+  /** Each one that came online ends. */
+  async function endAll(exitCode: number, isRemoved: boolean): Promise<void> {
+    for (const { name } of (await live()).filter(({ state }) => state === 'online')) {
+      const instance = fixture.instances.get(name);
+      if (instance === undefined || instance.state !== 'running') continue;
+      const reason = { kind: 'exited', message: 'it ended', exitCode } as const;
+      fixture.instances.set(name, { ...instance, state: exitCode === 0 ? 'succeeded' : 'failed', reason });
+      if (isRemoved) fixture.runners.delete(name);
+    }
+  }
+
+  for (const exitCode of [0, 1])
+    it(`does not launch runners again and again that come online and end with exit code ${exitCode}`, async () => {
+      await open();
+      for (let at = 0; at < 180; at += 1) {
+        await comeOnline(...fixture.runners.keys());
+        await endAll(exitCode, false);
+        await fixture.advance(20_000);
+      }
+      expect(launched.length, 'in an hour and a half').to.be.within(4, 16);
+      const reason = 'its container ended soon after it came online, without a job';
+      expect(await reasons(nameOf(0))).to.include(reason);
+    });
+
+  it('replaces at once one that GitHub removed as it does after a job, whether or not the job was reported', async () => {
+    await open();
+    for (let at = 0; at < 30; at += 1) {
+      await comeOnline(...fixture.runners.keys());
+      await endAll(0, true);
+      await fixture.advance(50_000);
+    }
+    expect(launched.length, 'in half an hour').to.be.greaterThan(14);
+  });
+
+  it('holds no end against its image when it has waited for as long as a start may take', async () => {
+    await open();
+    for (let at = 0; at < 6; at += 1) {
+      await comeOnline(...fixture.runners.keys());
+      await fixture.advance(12 * MINUTE);
+      await endAll(1, false);
+      await fixture.advance(2 * MINUTE);
+    }
+    expect(launched).to.have.length(7);
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
+  });
+
   it('holds the demand for the hook', async () => {
     const grant = grantOf('acme', { labels: ['*'], requireHook: { labels: true, images: [] } });
     await open({

@@ -35,6 +35,7 @@ export function onDeadline(runner: RunnerRow, unheard: Failure | undefined, cont
         failure: notOnlineInTime(runner, unheard, context),
       });
     case 'online':
+      if (awaitsLastWord(runner)) return onSilence(runner, unheard, context);
       return drainNow(runner, 'no job came in time', context, {});
     case 'busy':
       return drainNow(runner, 'its time limit is reached', context, {
@@ -63,6 +64,7 @@ function notOnlineInTime(runner: RunnerRow, unheard: Failure | undefined, contex
 export function onOverlooked(runner: RunnerRow, context: MachineContext): Answer {
   if (runner.state !== 'online') return ignored('it does not wait for a job');
   if (runner.idleLimitMs === null) return ignored('it waits no longer than others');
+  if (awaitsLastWord(runner)) return ignored('its container has ended');
   if (runner.deadlineAtMs !== null && runner.deadlineAtMs <= context.nowMs) return ignored('its time is up already');
   const patch = { deadlineAtMs: context.nowMs, nextCheckAtMs: context.nowMs };
   return note(runner, 'a job waits beside it, and GitHub does not give it to this runner', context, patch);

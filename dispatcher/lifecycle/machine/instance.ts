@@ -3,13 +3,14 @@ import { MINUTE, SECOND } from '../../../time/units.ts';
 import { backendSource, type Failure, instanceFailure, ownFailure } from '../../failures/failure.ts';
 import type { RunnerPatch, RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext } from './event.ts';
-import { awaitsLastWord, ENDED_EARLY, endedUnseen, endedWell } from './last-word.ts';
+import { awaitsLastWord, ENDED_EARLY, ENDED_SOON, endedUnseen, endedWell, isNewAhead } from './last-word.ts';
 import {
   ADOPTED,
   acceptedState,
   deadlineOf,
   drainNow,
   ignored,
+  isAhead,
   lookAgainAt,
   move,
   note,
@@ -59,6 +60,11 @@ export function onInstance(
       case 'parked':
         return drainNow(runner, 'its container ended before it got a job', context, { ...patch, failure });
       case 'online':
+        if (awaitsLastWord(runner)) return quiet(runner, context, patch);
+        if (failure !== null && isNewAhead(runner, context)) {
+          if (failure.code === '0') return endedUnseen(runner, failure, patch, context);
+          return drainNow(runner, ENDED_SOON, context, { ...patch, failure });
+        }
         return drainNow(runner, 'its container ended without a job that we know of', context, patch, cause);
       case 'busy':
         return drainNow(runner, 'its container ended while its job ran', context, { ...patch, failure: cause });
@@ -92,6 +98,7 @@ export function onInstance(
         : failing(runner, event.failure, patch, context);
     case 'online':
     case 'busy':
+      if (awaitsLastWord(runner)) return quiet(runner, context, found);
       // Once per kind: the message may change at each check.
       return event.failure === undefined || event.failure.kind === runner.failure?.kind
         ? quiet(runner, context, patch)
@@ -165,8 +172,13 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
     case 'online':
     case 'busy':
     case 'finishing':
+      if (awaitsLastWord(runner)) return ignored('it has ended, and GitHub is asked whether it ran a job');
       return proven
-        ? drainNow(runner, 'its container vanished', context, { ...patch, instanceState: 'absent' })
+        ? drainNow(runner, 'its container vanished', context, {
+            ...patch,
+            instanceState: 'absent',
+            ...(isNewAhead(runner, context, firstMissAtMs) ? { failure: vanishedAhead(runner, context) } : {}),
+          })
         : quiet(runner, context, patch);
     case 'draining':
       if (runner.instanceState === 'absent' || runner.instanceState === 'none') return ignored('that is known');
@@ -185,9 +197,8 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
 
 /** No job says that it needs another one: only a start that failed keeps a pool from launching it again and again. */
 function vanishedAhead(runner: RunnerRow, context: MachineContext): Failure | null {
-  const { backend, forJobKey, idleLimitMs, registration, standby } = runner;
-  const isAhead = forJobKey === null && (standby !== null || idleLimitMs !== null);
-  if (!isAhead || backend === null) return null;
+  const { backend, registration } = runner;
+  if (!isAhead(runner) || backend === null) return null;
   const reason = { kind: 'unknown', message: 'its container is gone, and the service does not say why' } as const;
   return instanceFailure(reason, backendSource(registration, backend), context.nowMs);
 }

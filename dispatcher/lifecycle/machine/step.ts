@@ -185,6 +185,12 @@ export function neverRegistered(runner: Pick<RunnerRow, 'standby' | 'forJobKey'>
   return runner.standby !== null && runner.forJobKey === null;
 }
 
+/** Launched ahead of a job, parked or registered, and given none that we know of. */
+export function isAhead(runner: RunnerRow): boolean {
+  const { busyAtMs, forJobKey, idleLimitMs, jobKey, standby } = runner;
+  return forJobKey === null && jobKey === null && busyAtMs === null && (standby !== null || idleLimitMs !== null);
+}
+
 /** What comes after `creating`. */
 export function acceptedState(runner: RunnerRow): 'parked' | 'starting' {
   return neverRegistered(runner) ? 'parked' : 'starting';
