@@ -2,7 +2,7 @@
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
 import { coresInWords } from '../../providers/shape-words.ts';
 import { foldLabel, quote } from '../labels/values.ts';
-import type { Backend, Registration } from '../model/registration.ts';
+import type { Backend, Limits, Registration } from '../model/registration.ts';
 import type { Granted } from './policy.ts';
 import type { Refusal } from './refusal.ts';
 
@@ -63,18 +63,42 @@ function fitOf(provider: BackendFit, wish: ShapeWish): Fit | undefined {
   }
 }
 
-/** A service that rounds up must not push a job's override past the limit: `memory-16` could become 8 cores. */
+/** A service that rounds up must not push a job's override past a limit: `memory-16` could become 8 cores. */
 function overPolicy(registration: Registration, grant: Granted, shape: ShapeWish): string | undefined {
   if (!grant.overridden.has('cpu') && !grant.overridden.has('memory')) return undefined;
-  const { policy, grant: { limits } = {} } = registration;
-  const { wish } = grant;
-  const mostCpu = least(policy.maxCpu, limits?.maxCpu);
-  if (shape.cpu !== undefined && mostCpu !== undefined && shape.cpu > Math.max(mostCpu, wish.cpu ?? 0)) {
-    return `it would round up to ${coresInWords(shape.cpu)}, more than the ${mostCpu} that the registration allows`;
+  const { organization, policy, grant: { limits } = {} } = registration;
+  const own = {
+    maxCpu: least(policy.maxCpu, limits?.maxCpu),
+    maxMemoryGiB: least(policy.maxMemoryGiB, limits?.maxMemoryGiB),
+  };
+  const over = roundedOver(own, grant.wish, shape);
+  if (over !== undefined)
+    return `it would round up to ${over.what}, more than the ${over.most} that the registration allows`;
+  if (organization === undefined) return undefined;
+  const theirs = roundedOver(
+    { maxCpu: organization.policy.maxCpu, maxMemoryGiB: organization.policy.maxMemoryGiB },
+    grant.wish,
+    shape,
+  );
+  if (theirs === undefined) return undefined;
+  const place = organization.places[`policy.${theirs.field}`] ?? organization.file;
+  return `it would round up to ${theirs.what}, more than the ${theirs.most} that the defaults of the organization allow (${place})`;
+}
+
+function roundedOver(
+  { maxCpu, maxMemoryGiB }: Pick<Limits, 'maxCpu' | 'maxMemoryGiB'>,
+  wish: ShapeWish,
+  { cpu, memoryGiB }: ShapeWish,
+): { readonly field: 'maxCpu' | 'maxMemoryGiB'; readonly what: string; readonly most: number } | undefined {
+  if (cpu !== undefined && maxCpu !== undefined && cpu > Math.max(maxCpu, wish.cpu ?? 0)) {
+    return { field: 'maxCpu', what: coresInWords(cpu), most: maxCpu };
   }
-  const most = least(policy.maxMemoryGiB, limits?.maxMemoryGiB);
-  if (shape.memoryGiB !== undefined && most !== undefined && shape.memoryGiB > Math.max(most, wish.memoryGiB ?? 0)) {
-    return `it would round up to ${shape.memoryGiB} GiB, more than the ${most} that the registration allows`;
+  if (
+    memoryGiB !== undefined &&
+    maxMemoryGiB !== undefined &&
+    memoryGiB > Math.max(maxMemoryGiB, wish.memoryGiB ?? 0)
+  ) {
+    return { field: 'maxMemoryGiB', what: `${memoryGiB} GiB`, most: maxMemoryGiB };
   }
   return undefined;
 }

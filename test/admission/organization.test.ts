@@ -60,6 +60,38 @@ describe('the defaults of an organization', () => {
     expect(admit(one, ['vsw-1'])).to.include({ outcome: 'lane' });
   });
 
+  it('let no service round up past them what a label asked for', () => {
+    const backendFit = () => ({
+      fit: () => ({
+        fits: true as const,
+        ...{
+          shape: {
+            cpu: 8,
+            memoryGiB: 16,
+            architecture: 'x64' as const,
+            image: 'x',
+            spot: false,
+            dockerInDocker: false,
+          },
+        },
+      }),
+    });
+    const rounded = (one: Registration, label: string) =>
+      createAdmit([one], { backendFit })({ ...job, labels: ['acme-runner', label] });
+    expect(rounded(registration({ policy: { ...openPolicy, maxCpu: 4 } }), 'memory-16'), 'its own').to.include({
+      code: 'no-backend',
+    });
+    const cpu = rounded(forced({ maxCpu: 4 }), 'memory-16');
+    expect(cpu).to.include({ outcome: 'refused', code: 'no-backend' });
+    expect(cpu)
+      .to.have.property('reason')
+      .that.includes(`round up to 8 cores, more than the 4 that the defaults of the organization allow (${FILE}:1:3)`);
+    expect(rounded(forced({ maxMemoryGiB: 8 }), 'cpu-2'))
+      .to.have.property('reason')
+      .that.includes(`round up to 16 GiB, more than the 8 that the defaults of the organization allow (${FILE}:1:3)`);
+    expect(rounded(forced({ maxCpu: 8, maxMemoryGiB: 16 }), 'memory-16')).to.include({ outcome: 'lane' });
+  });
+
   it('also limit what the registration gives by itself, where they are forced', () => {
     expect(admit(forced({ maxCpu: 1 }))).to.include({ code: 'over-limit' });
     expect(admit(forced({ images: ['registry.example/*'] }))).to.include({ code: 'not-allowed' });
