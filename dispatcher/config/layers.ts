@@ -43,6 +43,8 @@ export interface Bases {
   /** What the registration may extend under that name. */
   find(name: string): Promise<Base | { readonly message: string; readonly cure: string }>;
   readonly mostBytes: number;
+  /** Of a registration and its bases, before they are merged: what aliases repeat counts wherever it stands. */
+  readonly mostValues: number;
 }
 
 /** The same object if it extends nothing. */
@@ -52,6 +54,7 @@ export async function extendedYaml(yaml: YamlFile, ownBytes: number, bases: Base
   const problems: Problem[] = [...yaml.problems];
   const known = new Map<YamlFile, true>();
   let bytes = ownBytes;
+  let valuesLeft = bases.mostValues;
 
   async function add(layer: YamlFile, chain: readonly YamlFile[]): Promise<void> {
     if (known.has(layer)) return;
@@ -77,6 +80,12 @@ export async function extendedYaml(yaml: YamlFile, ownBytes: number, bases: Base
           tell(`with its bases it has ${bytes} bytes, and ${bases.mostBytes} is the limit`, 'Extend smaller ones.');
           return;
         }
+        if (!known.has(found.yaml)) valuesLeft -= valuesIn(found.yaml.value);
+        if (valuesLeft < 0) {
+          const message = `with \`${name}\` it has more than ${bases.mostValues} values, aliases followed`;
+          tell(message, 'Write out what is needed in that base, without aliases.');
+          return;
+        }
         problems.push(...(known.has(found.yaml) ? [] : found.yaml.problems));
         await add(found.yaml, [...chain, layer]);
       }
@@ -93,11 +102,27 @@ export async function extendedYaml(yaml: YamlFile, ownBytes: number, bases: Base
     return [];
   }
 
-  await add(yaml, []);
-  const values = layers.map(({ value }) => value);
+  const passing = Object.entries(yaml.value).find(([, value]) => {
+    valuesLeft -= valuesIn(value);
+    return valuesLeft < 0;
+  });
+  if (passing === undefined) await add(yaml, []);
+  else {
+    const message = `from here on it has more than ${bases.mostValues} values, aliases followed`;
+    const [key] = passing;
+    // Of the key: the place of an alias is that of what it stands for.
+    const place = yaml.placeOfKey([], key);
+    problems.push(problemOf(yaml, place, [key], message, 'Write out what is needed, without aliases.'));
+  }
+  const merge = (): unknown =>
+    problems.length > 0 ? undefined : withoutExtends(mergedOf(layers.map(({ value }) => value)));
+  let isReleased = false;
+  let merged = merge();
   return {
     file: yaml.file,
-    value: problems.length > 0 ? undefined : withoutExtends(mergedOf(values)),
+    get value() {
+      return isReleased ? merge() : merged;
+    },
     problems,
     placeOf: (path) => placeIn(layerOf(layers, path), yaml, path),
     placeOfKey: (path, key) => {
@@ -105,7 +130,12 @@ export async function extendedYaml(yaml: YamlFile, ownBytes: number, bases: Base
       return inFile(layer.placeOfKey(path, key), layer, yaml);
     },
     placesOfKeys: (path) => yaml.placesOfKeys(path),
-    release: () => yaml.release(),
+    release() {
+      isReleased = true;
+      // A hundred registrations of one file can each have most of a large base as a copy.
+      merged = undefined;
+      yaml.release();
+    },
   };
 }
 
@@ -118,7 +148,11 @@ function entriesOf(written: unknown): { readonly name: string; readonly path: Pa
 }
 
 function problemAt(layer: YamlFile, path: Path, message: string, cure: string): Problem {
-  const { above = [], file = layer.file, ...place } = layer.placeOf(path);
+  return problemOf(layer, layer.placeOf(path), path, message, cure);
+}
+
+function problemOf(layer: YamlFile, found: Place, path: Path, message: string, cure: string): Problem {
+  const { above = [], file = layer.file, ...place } = found;
   return { file, line: place.line, column: place.column, path: [...above, ...path].join('.'), message, cure };
 }
 
@@ -144,11 +178,34 @@ function mergedOf(values: readonly unknown[]): unknown {
   );
 }
 
-/** In mappings: an item of a list that is null is a mistake. */
+/** By what they were made from, which nobody changes: what aliases or registrations share stays one object. */
+const WITHOUT_NULLS = new WeakMap<object, unknown>();
+
+/** In mappings: an item of a list that is null is a mistake. The same object where there is none. */
 function withoutNulls(value: unknown): unknown {
   if (!isRecord(value)) return value;
-  const kept = Object.entries(value).filter(([, item]) => item !== null);
-  return Object.fromEntries(kept.map(([key, item]) => [key, withoutNulls(item)]));
+  const known = WITHOUT_NULLS.get(value);
+  if (known !== undefined) return known;
+  const entries = Object.entries(value);
+  const kept = entries.filter(([, item]) => item !== null).map(([key, item]) => [key, withoutNulls(item)] as const);
+  const isSame = kept.length === entries.length && kept.every(([key, item]) => item === value[key]);
+  const made = isSame ? value : Object.fromEntries(kept);
+  WITHOUT_NULLS.set(value, made);
+  return made;
+}
+
+/** By the mapping or list that has them: a base is counted once, however many extend it. */
+const VALUES = new WeakMap<object, number>();
+
+/** With those in it. What aliases share is looked at once, and counts wherever it stands. */
+function valuesIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  const known = VALUES.get(value);
+  if (known !== undefined) return known;
+  let count = 1;
+  for (const item of Object.values(value)) count += valuesIn(item);
+  VALUES.set(value, count);
+  return count;
 }
 
 function withoutExtends(value: unknown): unknown {

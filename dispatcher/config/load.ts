@@ -1105,12 +1105,12 @@ async function readOne(entry: RegistrationEntry, parts: Parts, earlier?: string)
   const reading = await Reading.start(yaml, reachOf(name, platform, tenant), references, secrets, REGISTRATION_BOUNDS);
   const context = { name, platform, grant: tenant?.grant, provider: sources.provider, keys };
   const { registration, claims } = await readRegistration(reading, context);
-  reading.release();
   const { text } = written;
   if (text !== undefined && reading.problemCount === 0 && own === yaml) known?.keep(text, own.value);
   const { problems, notes } = reading;
   // Of several, or with bases: a text that says it alone, so that the last good version needs no other file.
   const alone = text !== undefined && own === yaml ? text : problems.length > 0 ? undefined : textOf(yaml.value);
+  reading.release();
   return {
     ...{ name, file, registration, claims, reading, problems, notes, besides: [], instead: [] },
     ...(alone === undefined ? {} : { text: alone }),

@@ -35,7 +35,9 @@ export class Reading {
   /** By `keyOf`: see Salvaged. */
   readonly #kept = new Map<string, readonly number[]>();
   readonly #yaml: YamlFile;
-  readonly #value: unknown;
+  /** References resolved; given up with the file. */
+  #value: unknown;
+  #isReleased = false;
   /** Paths whose value came from a reference; false: the reference had no value. */
   readonly #references: ReadonlyMap<string, boolean>;
   readonly #revealed: readonly string[];
@@ -80,6 +82,8 @@ export class Reading {
 
   /** All that is expected to be found has been found: see YamlFile. */
   release(): void {
+    this.#isReleased = true;
+    this.#value = undefined;
     this.#yaml.release();
   }
 
@@ -247,7 +251,7 @@ export class Reading {
   }
 
   #at(path: Path): unknown {
-    return valueAt(this.#value, originalPath(path, this.#kept));
+    return valueAt(this.#isReleased ? this.#yaml.value : this.#value, originalPath(path, this.#kept));
   }
 
   /** The issue's path is in the file as it is, below the base. */

@@ -168,6 +168,7 @@ export class RegistrationFiles {
     const folder = file.includes('/') ? file.slice(0, file.lastIndexOf('/') + 1) : undefined;
     return {
       mostBytes: bounds.bytes,
+      mostValues: bounds.values,
       find: async (name) => {
         const owners = tenants?.(name) ?? [];
         const [first] = owners;

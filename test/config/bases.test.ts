@@ -1,9 +1,14 @@
+import { once } from 'node:events';
 import { mock } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import type { ReadBounds } from '../../dispatcher/config/files.ts';
 import { EditedSource, editedFiles } from '../live/live-fixture.ts';
 import { dispatcherYaml, load, problemsOf, registered, sourcesOf } from './files.ts';
+
+/** Of the test runner's own start it takes a third. */
+const MEGABYTES = 160;
 
 const base = `
 credentials: { token: "\${env:GITHUB_TOKEN}" }
@@ -139,6 +144,73 @@ describe('a registration that extends a base', () => {
     }
     const lengths = written.mock.calls.map(({ result }) => result?.length ?? 0);
     expect(Math.max(...lengths)).to.be.below(1_000_000);
+  });
+
+  describe('with very many values', () => {
+    const keys = (many: number) => Array.from({ length: many }, (_, n) => `"k${n.toString(36)}":1`).join(',');
+    const aliases = (many: number) => Array.from({ length: many }, (_, n) => `b${n}: *a\n`).join('');
+    const members = (more: string) =>
+      `registrations:\n${Array.from({ length: 100 }, (_, n) => `  e${n}: { ${more}, organization: e${n} }\n`).join('')}`;
+    const blown = `a: &a { ${keys(17_000)} }\n${aliases(99)}`;
+
+    /** The problems, read with so little memory. */
+    async function problemsWithin(maxOldGenerationSizeMb: number, files: Readonly<Record<string, string>>) {
+      const script = `
+        const { parentPort, workerData } = require('node:worker_threads');
+        import(workerData.module).then(({ problemsOf }) => problemsOf(workerData.files))
+          .then((problems) => parentPort.postMessage(problems));
+      `;
+      const module = new URL('./files.ts', import.meta.url).href;
+      const worker = new Worker(script, {
+        ...{ eval: true, workerData: { files, module }, resourceLimits: { maxOldGenerationSizeMb } },
+      });
+      try {
+        const [problems] = await once(worker, 'message');
+        return problems as readonly string[];
+      } finally {
+        await worker.terminate();
+      }
+    }
+
+    it('is refused at the line that names the base whose aliases stand for too many, and takes no memory', async () => {
+      const problems = await problemsWithin(MEGABYTES, {
+        'registrations/common.base.yaml': blown,
+        'registrations/e.yaml': members('extends: common'),
+      });
+      expect(problems).to.have.length(100);
+      expect(problems[1]).to.equal(
+        'registrations/e.yaml:3:18: registrations.e1.extends: with `common` it has more than 50000 values, aliases followed. Write out what is needed in that base, without aliases.',
+      );
+    }).timeout(20_000);
+
+    it('is refused at its own line that passes the limit, also where it extends nothing', async () => {
+      expect(await problemsOf({ 'registrations/acme.yaml': `extends: []\n${blown}` })).to.deep.equal([
+        'registrations/acme.yaml:4:1: b1: from here on it has more than 50000 values, aliases followed. Write out what is needed, without aliases.',
+      ]);
+      const lists = `extends: []\na: &a [${Array(17_000).fill('1').join(',')}]\n${aliases(99)}`;
+      expect((await problemsOf({ 'registrations/acme.yaml': lists })).join()).to.match(
+        /^registrations\/acme.yaml:4:1: b1: from/,
+      );
+    });
+
+    it('takes no memory once it is read, a hundred times, just below the limit', async () => {
+      const problems = await problemsWithin(MEGABYTES, {
+        'registrations/common.base.yaml': `a: { ${keys(12_000)} }\nb: { c: { ${keys(4_000)} } }\n`,
+        'registrations/e.yaml': members('extends: common, a: { own: 1 }, b: { c: {}, d: ~ }'),
+      });
+      expect(problems.join()).to.include('unknown key `a`').and.not.include('values');
+    }).timeout(20_000);
+
+    it('counts what its bases have together, each once', async () => {
+      const base = (key: string) => `${key}: [${Array(26_000).fill('1').join(',')}]\n`;
+      const files = { 'registrations/one.base.yaml': base('one'), 'registrations/two.base.yaml': base('two') };
+      const told = async (names: string) =>
+        (await problemsOf({ ...files, 'registrations/acme.yaml': `extends: [${names}]\n` })).join('\n');
+      expect(await told('one, two')).to.match(
+        /^registrations\/acme.yaml:1:11: extends\.0: with `one` it has more than 50000/,
+      );
+      expect(await told('one, one')).to.not.include('50000');
+    });
   });
 
   describe('of dispatcher.yaml', () => {
