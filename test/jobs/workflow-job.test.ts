@@ -103,6 +103,7 @@ describe('a workflow job', () => {
           status: job.status,
           runnerId: job.runner_id,
           runnerName: job.runner_name,
+          runnerGroup: job.runner_group_name,
           createdAtMs: new Date(job.created_at).getTime(),
           observedAtMs: context.observedAtMs,
         });
