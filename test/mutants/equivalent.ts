@@ -161,7 +161,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/config/tenants.ts',
-    code: `if (shared.backends.has(used) || reading.mentions(['backends', used])) continue;`,
+    code: `if (shared.has(used) || reading.mentions(['backends', used])) continue;`,
     from: 'has',
     to: 'get',
     why: 'Every value of the map is an object.',
@@ -487,13 +487,6 @@ export const equivalents: readonly Equivalent[] = [
     from: '1',
     to: '10',
     why: 'A comparator counts by its sign alone.',
-  },
-  {
-    file: 'dispatcher/lifecycle/planner.ts',
-    code: 'while (total > 0 && waiting.length > 0) {',
-    from: '>',
-    to: '>=',
-    why: 'With no room left the loop inside ends at its first turn, and then this one.',
   },
   {
     file: 'dispatcher/lifecycle/permits.ts',
