@@ -1,6 +1,6 @@
 /** Secrets Manager of Alibaba Cloud's KMS: `GetSecretValue` at the shared gateway, signed as the adapter signs. */
 import { z } from 'zod';
-import { ask, codeOf, unreachable, usualFailure } from '../kit/secret-answer.ts';
+import { ask, codeOf, unexpectedAnswer, unreachable, usualFailure } from '../kit/secret-answer.ts';
 import {
   type SecretAddress,
   SecretFailure,
@@ -71,7 +71,11 @@ class SecretsManagerReader implements SecretReader {
     }
     const said = refusal.safeParse(answer.body);
     const code = said.success ? codeOf(said.data.Code) : '';
-    throw refused(answer.status, code, address) ?? usualFailure(STORE, answer, code) ?? unexpected(answer.status, code);
+    throw (
+      refused(answer.status, code, address) ??
+      usualFailure(STORE, answer, code) ??
+      unexpectedAnswer(STORE, answer.status, code)
+    );
   }
 
   async #machineKey(): Promise<SigningKey> {
@@ -137,8 +141,4 @@ function refused(status: number, code: string, { secret }: SecretAddress): Secre
     `${secret} may not be read (${said})`,
     'Allow `kms:GetSecretValue` on the secret, and `kms:Decrypt` on the key that encrypts it, to the RAM user or role.',
   );
-}
-
-function unexpected(status: number, code: string): SecretFailure {
-  return new SecretFailure('unusable', `${STORE} answers ${status} ${code}`.trimEnd(), 'Check the reference.');
 }

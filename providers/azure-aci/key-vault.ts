@@ -1,7 +1,7 @@
 /** Azure Key Vault: GET of one secret, with the sign-in of the adapter. */
 import { createHttpHeaders, type HttpClient, type PipelineRequest } from '@azure/core-rest-pipeline';
 import { z } from 'zod';
-import { ask, codeOf, unreachable, usualFailure } from '../kit/secret-answer.ts';
+import { ask, codeOf, unexpectedAnswer, unreachable, usualFailure } from '../kit/secret-answer.ts';
 import {
   type SecretAddress,
   SecretFailure,
@@ -126,8 +126,7 @@ function refused(status: number, code: string, { secret }: SecretAddress): Secre
 
 function unexpected(answer: Parameters<typeof usualFailure>[1], inner: string, outer: string): SecretFailure {
   const code = inner === '' ? outer : inner;
-  const message = `${STORE} answers ${answer.status}${code === '' ? '' : ` ${code}`}`;
-  return usualFailure(STORE, answer, code) ?? new SecretFailure('unusable', message, 'Check the reference.');
+  return usualFailure(STORE, answer, code) ?? unexpectedAnswer(STORE, answer.status, code);
 }
 
 /** `AADSTS…` says that Entra answered: otherwise nobody did. */

@@ -1,6 +1,6 @@
 /** Google Secret Manager: `versions.access` of its REST interface. */
 import { z } from 'zod';
-import { ask, codeOf, textOf, unreachable, usualFailure } from '../kit/secret-answer.ts';
+import { ask, codeOf, textOf, unexpectedAnswer, unreachable, usualFailure } from '../kit/secret-answer.ts';
 import {
   type SecretAddress,
   SecretFailure,
@@ -79,7 +79,11 @@ class SecretManagerReader implements SecretReader {
     }
     const said = refusal.safeParse(answer.body);
     const code = said.success ? codeOf(said.data.error.status) : '';
-    throw refused(answer.status, code, address) ?? usualFailure(STORE, answer, code) ?? unexpected(answer.status, code);
+    throw (
+      refused(answer.status, code, address) ??
+      usualFailure(STORE, answer, code) ??
+      unexpectedAnswer(STORE, answer.status, code)
+    );
   }
 
   async #authorization(url: string): Promise<string> {
@@ -131,8 +135,4 @@ function refused(status: number, code: string, { secret, version }: SecretAddres
     `${secret} may not be read (${said})`,
     'Give the service account the role `roles/secretmanager.secretAccessor` on the secret, and enable the API in the project.',
   );
-}
-
-function unexpected(status: number, code: string): SecretFailure {
-  return new SecretFailure('unusable', `${STORE} answers ${status} ${code}`.trimEnd(), 'Check the reference.');
 }

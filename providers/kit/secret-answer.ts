@@ -63,6 +63,11 @@ export function usualFailure(
   return undefined;
 }
 
+/** An answer that says neither what is wrong with the secret nor with the store. */
+export function unexpectedAnswer(store: string, status: number, code: string): SecretFailure {
+  return new SecretFailure('unusable', `${store} answers ${status} ${code}`.trimEnd(), 'Check the reference.');
+}
+
 /** The bytes as text. */
 export function textOf(bytes: Uint8Array, { secret }: SecretAddress): string {
   try {

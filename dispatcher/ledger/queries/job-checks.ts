@@ -96,37 +96,30 @@ export function renameJob(builder: Builder, column: 'jobKey' | 'forJobKey', from
 }
 
 export function staleJobs(builder: Builder, beforeMs: number, limit: number): Query {
-  return builder
-    .selectFrom((jobs) =>
-      jobs
-        .selectFrom('jobs')
-        .select(['key', 'registration', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
-        .where('demand', '=', yes)
-        .where('queuedSinceMs', '<', beforeMs)
-        .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
-        .as('ranked'),
-    )
-    .select(['key', 'registration'])
-    .orderBy('turn')
-    .orderBy('queuedSinceMs')
-    .orderBy('key')
-    .limit(atMost(limit))
-    .compile();
+  return inTurns(builder, unverified(builder, beforeMs).where('demand', '=', yes), limit);
 }
 
 export function staleObservedJobs(builder: Builder, sinceMs: number, beforeMs: number, limit: number): Query {
+  const observing = unverified(builder, beforeMs)
+    .where('admission', '=', observed)
+    .where('status', '<>', completed)
+    .where('queuedSinceMs', '>=', sinceMs);
+  return inTurns(builder, observing, limit);
+}
+
+/** Jobs of before that nobody has verified since then. */
+function unverified(builder: Builder, beforeMs: number) {
   return builder
-    .selectFrom((jobs) =>
-      jobs
-        .selectFrom('jobs')
-        .select(['key', 'registration', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
-        .where('admission', '=', observed)
-        .where('status', '<>', completed)
-        .where('queuedSinceMs', '>=', sinceMs)
-        .where('queuedSinceMs', '<', beforeMs)
-        .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
-        .as('ranked'),
-    )
+    .selectFrom('jobs')
+    .select(['key', 'registration', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
+    .where('queuedSinceMs', '<', beforeMs)
+    .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]));
+}
+
+/** Each share's oldest first. */
+function inTurns(builder: Builder, some: ReturnType<typeof unverified>, limit: number): Query {
+  return builder
+    .selectFrom(some.as('ranked'))
     .select(['key', 'registration'])
     .orderBy('turn')
     .orderBy('queuedSinceMs')
