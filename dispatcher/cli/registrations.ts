@@ -251,12 +251,13 @@ const URGENCY: readonly string[] = [
   'ledger',
   'dispatcher',
   'backend',
+  'configuration',
   'poll',
   'sweep',
-  'webhook',
   'work',
   'clock',
-  'configuration',
+  // Anyone can cause it.
+  'webhook',
   'canary',
   'runner',
 ] satisfies readonly ProblemKind[];

@@ -427,8 +427,8 @@ export const registrationDetailSchema = z.object({
 export const deletedSchema = z.object({
   name: z.string(),
   deleted: z.literal(true),
-  /** A registration of that name is kept elsewhere, in a file or a repository, and stays. */
-  elsewhere: z.boolean(),
+  /** A registration of that name is kept elsewhere, in a file or a repository, and stays. Earlier versions do not tell. */
+  elsewhere: z.boolean().default(false),
 });
 
 export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean(), next });

@@ -96,6 +96,15 @@ describe('shr registrations', () => {
     const [open, closed] = await shown(quiet, stopped, refused);
     expect(open).to.match(/poll: acme: Bad credentials \(and 2 more\)$/m);
     expect(closed).to.match(/backend: main: the key is wrong.* \(and 3 more\)$/m);
+    // Whoever sends wrong signatures hides nothing.
+    const noise = { kind: 'webhook', about: 'acme', message: 'a wrong signature', sinceMs: null } as const;
+    const claimed = {
+      kind: 'configuration',
+      about: 'acme',
+      message: 'nothing is admitted yet',
+      sinceMs: null,
+    } as const;
+    expect((await shown(noise, claimed))[0]).to.match(/configuration: acme: nothing is admitted yet \(and 1 more\)$/m);
   });
 
   it('shows wrong signatures at the shared endpoint as a problem of the platform', async () => {
