@@ -71,6 +71,45 @@ describe('the plan of standby pools', () => {
     expect(launches).to.deep.equal([]);
   });
 
+  it('takes no container within a reservation for the job of another, also where a reservation is new', () => {
+    const names = ['acme', 'globex', 'initech'];
+    const room = new Map([['', 0], ...names.flatMap((name) => [[name, 9] as const, [`${name}/main`, 9] as const])]);
+    const share = (line: string) => [line, { line, reserved: 3, registrations: new Map() }] as const;
+    const held = new Map([
+      ['globex', 3],
+      ['initech', 7],
+    ]);
+    const shares = new Shares(new Map([share('acme'), share('globex')]), 0, held, held);
+    const within = pool({ registration: 'globex', line: 'globex', size: 3, runners: runners('a', 'b', 'c') });
+    const beyond = pool({ registration: 'initech', line: 'initech', key: 'p2', size: 1, runners: runners('d') });
+    const kept = { lineOf: (name: string) => name, shares };
+    const plan = (registration: string, ...pools: readonly PoolFacts[]) =>
+      planStandby(facts({ room, pools, kept, waiting: [{ registration, backends: ['main'], count: 2 }] })).drops.map(
+        ({ runner }) => runner,
+      );
+    expect(plan('acme', within)).to.deep.equal([]);
+    expect(plan('acme', within, beyond)).to.deep.equal(['d']);
+    expect(plan('globex', within), 'its own jobs may have them').to.deep.equal(['c', 'b']);
+  });
+
+  it('takes none within a reservation for a job of the same tenant’s other registration', () => {
+    const names = ['web', 'app'];
+    const room = new Map([['', 0], ...names.flatMap((name) => [[name, 9] as const, [`${name}/main`, 9] as const])]);
+    const registrations = new Map(names.map((name) => [name, 2]));
+    const held = (web: number) => new Map([['web', web]]);
+    const plan = (web: number) => {
+      const shares = new Shares(
+        new Map([['acme', { line: 'acme', reserved: 4, registrations }]]),
+        ...([0, new Map([['acme', web]]), held(web)] as const),
+      );
+      const pools = [pool({ registration: 'web', size: 1, runners: runners('a') })];
+      const waiting = [{ registration: 'app', backends: ['main'], count: 1 }];
+      return planStandby(facts({ room, pools, waiting, kept: { lineOf: () => 'acme', shares } })).drops.length;
+    };
+    expect(plan(2)).to.equal(0);
+    expect(plan(3)).to.equal(1);
+  });
+
   it('fills each pool to its size, those that are still starting included', () => {
     const { drops, launches } = planStandby(facts({ pools: [pool({ size: 3, runners: runners('a') })] }));
     expect(drops).to.deep.equal([]);

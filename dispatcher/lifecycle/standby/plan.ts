@@ -97,7 +97,7 @@ export function planStandby(facts: StandbyFacts): StandbyPlan {
 
 type KeptPool = { readonly pool: PoolFacts; readonly runners: readonly PooledRunner[] };
 
-/** The first container whose end would let the job have a runner. */
+/** The first container whose end would let the job have a runner, and that is not one of those reserved for others. */
 function makesRoom<Of extends KeptPool>(
   kept: readonly Of[],
   later: Places,
@@ -106,6 +106,8 @@ function makesRoom<Of extends KeptPool>(
   for (const from of kept) {
     for (const runner of from.runners.toReversed()) {
       const after = later.without(from.pool.registration, runner.backend);
+      // Its place would be kept for its owner; what the job may have of it would come out of what is kept for the job.
+      if (after.keptFrom(job.registration) > later.keptFrom(job.registration)) continue;
       if (job.backends.some((backend) => after.isFree(job.registration, backend))) return { from, runner };
     }
   }
@@ -189,6 +191,10 @@ class Places {
 
   #add(place: string, count: number): void {
     this.#room.set(place, this.of(place) + count);
+  }
+
+  keptFrom(registration: string): number {
+    return this.#kept?.shares.keptFrom(this.#kept.lineOf(registration), registration) ?? 0;
   }
 
   isFree(registration: string, backend: string): boolean {
