@@ -274,20 +274,20 @@ export async function inspectConfiguration(
   const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
   const gathered = gather(entries.files, elsewhere, tenants);
   const boundedFrom = found.problems.length;
-  const named = boundedFiles(gathered.files, tenants, sources.registrationsFolder, found);
+  const firsts = gathered.files.filter((one) => !('first' in one));
+  const named = boundedFiles(firsts, tenants, sources.registrationsFolder, found);
   const { sourceOf } = gathered;
   const files = new RegistrationFiles({
     ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
     ...{ platform, tenants, known, sourceOf },
   });
   const parts = { platform, tenants, shared, found, known, files };
-  const inFiles = await registrationsIn(named, sourceOf, parts);
-  const { refused } = inFiles;
-  const doubles = [...gathered.doubles, ...inFiles.doubles];
+  const inFiles = await registrationsIn(named, gathered, parts);
+  const { doubles, refused } = inFiles;
   const all = boundedFiles(inFiles.registrations, tenants, sources.registrationsFolder, found);
   const areBounded = found.problems.length === boundedFrom;
   const beyond = beyondLimits(all, tenants);
-  sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(named.map(({ file }) => file)));
+  sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(inFiles.files.map(({ file }) => file)));
   let looked = 0;
   const asWritten = await mapLimited(all, READ_AT_ONCE, async (entry) => {
     looked += 1;
@@ -336,7 +336,7 @@ export async function inspectConfiguration(
     isListed: areListed && areBounded,
     isComplete: elsewhere.every(({ isKnown }) => isKnown),
     sourceProblems,
-    origins: originsOf(elsewhere, { doubles, sourceOf }, all),
+    origins: originsOf(elsewhere, doubles, sourceOf, all),
     // What is wrong with a base, all that extend it have.
     problems: distinct(inReadingOrder([...platformProblems, ...others])),
     placeOf: async (name, path) => (await places.of(name))?.finding(path, '', ''),
@@ -349,7 +349,8 @@ export async function inspectConfiguration(
 
 function originsOf(
   elsewhere: readonly RegistrationSource[],
-  { doubles, sourceOf }: Pick<Gathered, 'doubles' | 'sourceOf'>,
+  doubles: readonly Double[],
+  sourceOf: Gathered['sourceOf'],
   registrations: readonly NamedFile[],
 ): Inspection['origins'] {
   if (elsewhere.length === 0) return {};
@@ -846,7 +847,9 @@ const MAX_REFUSED = 20;
 interface RegistrationsFound {
   /** One of each name. */
   readonly registrations: readonly RegistrationEntry[];
-  /** Files whose name one of several has, in a file of an earlier source. */
+  /** Those that were looked into. */
+  readonly files: readonly NamedFile[];
+  /** Files whose name has a registration of an earlier source. */
   readonly doubles: readonly Double[];
   /** What cannot be one: under a name that is none, so that it sets no other aside. */
   readonly refused: readonly Quarantined[];
@@ -857,23 +860,35 @@ interface RegistrationsFound {
  * tenants that have too many are not read.
  */
 async function registrationsIn(
-  files: readonly NamedFile[],
-  sourceOf: Gathered['sourceOf'],
+  firsts: readonly NamedFile[],
+  gathered: Pick<Gathered, 'files' | 'sourceOf'>,
   parts: Parts,
 ): Promise<RegistrationsFound> {
-  const beyond = beyondLimits(files, parts.tenants);
+  const beyond = beyondLimits(firsts, parts.tenants);
   const memory = parts.shared.sources.memory;
+  const contents = new Map<string, InFile>();
   let looked = 0;
-  const inFiles = await mapLimited(files, READ_AT_ONCE, async (file): Promise<InFile> => {
-    looked += 1;
-    if (looked % FILES_A_TURN === 0) await eventLoopTurn();
-    const isBeyond = beyond.get(file.name);
-    if (isBeyond !== undefined) return { alone: { ...file, beyond: isBeyond } };
-    return memory?.contents(file.file, parts.platform) ?? (await contentsOf(file, parts));
+  const lookInto = (some: readonly NamedFile[]): Promise<unknown> =>
+    mapLimited(some, READ_AT_ONCE, async (one) => {
+      const { file, name } = one;
+      looked += 1;
+      if (looked % FILES_A_TURN === 0) await eventLoopTurn();
+      const isBeyond = beyond.get(name);
+      if (isBeyond !== undefined) contents.set(file, { alone: { ...one, beyond: isBeyond } });
+      else contents.set(file, memory?.contents(file, parts.platform) ?? (await contentsOf(one, parts)));
+    });
+  await lookInto(firsts);
+  const doubles: Double[] = [];
+  const later = gathered.files.filter((one) => {
+    if (!('first' in one)) return false;
+    const isDouble = !lacks(contents.get(one.first)?.several, one.name);
+    if (isDouble) doubles.push(doubleOf(one.name, one.file, one.first));
+    return !isDouble;
   });
+  await lookInto(later);
+  const files = gathered.files.filter(({ file }) => contents.has(file));
   const byName = new Map<string, RegistrationEntry>();
   const refused: Quarantined[] = [];
-  const doubles: Double[] = [];
   const takeAlone = (entry: RegistrationEntry): void => {
     const { name, file } = entry;
     const first = byName.get(name);
@@ -909,16 +924,15 @@ async function registrationsIn(
     const problems = [wholeFile(file, message, 'Correct the others first.')];
     refused.push({ name: `${stem}.yaml`, file, problems, claims: undefined });
   };
-  const bySource = Map.groupBy(inFiles.entries(), ([index]) => sourceOf.get(files[index]?.file ?? ''));
-  for (const ofOne of bySource.values()) {
+  for (const ofOne of Map.groupBy(files, ({ file }) => gathered.sourceOf.get(file)).values()) {
     // First those that have a file of their name.
-    for (const [index, { alone, several }] of ofOne) {
-      const entry = alone ?? files[index];
-      if (entry !== undefined && several === undefined) takeAlone(entry);
+    for (const { file, name } of ofOne) {
+      const { alone = { file, name }, several } = contents.get(file) ?? {};
+      if (several === undefined) takeAlone(alone);
     }
-    for (const [index, { several }] of ofOne) {
-      const entry = files[index];
-      if (entry !== undefined && several !== undefined) takeSeveral(entry, several);
+    for (const entry of ofOne) {
+      const several = contents.get(entry.file)?.several;
+      if (several !== undefined) takeSeveral(entry, several);
     }
   }
   const order = new Map(files.map(({ file }, index) => [file, index]));
@@ -926,7 +940,13 @@ async function registrationsIn(
   const registrations = [...byName.values()].sort(
     (one, other) => at(one) - at(other) || (one.name < other.name ? -1 : 1),
   );
-  return { registrations, refused, doubles };
+  return { registrations, files, refused, doubles };
+}
+
+/** It is a file of several, and the registration of its own name is not among them. */
+function lacks(several: Several | undefined, name: string): boolean {
+  if (several === undefined) return false;
+  return !several.names.some((one) => one.name === name) && !several.wrong.some(({ key }) => key === name);
 }
 
 /** `alone`: what was read for it at once. */

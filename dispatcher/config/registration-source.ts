@@ -1,7 +1,7 @@
 /** Places beside the folder in which registrations are kept, and which of several files of one name is in force. */
 
 import type { Problem } from '../model/problem.ts';
-import type { Double, Origin, SourceState, TenantEntry } from '../model/registration.ts';
+import type { Double, SourceState, TenantEntry } from '../model/registration.ts';
 import { NAME } from './schema.ts';
 import type { TenantLookup } from './tenants.ts';
 
@@ -40,11 +40,14 @@ export interface NamedFile {
   readonly file: string;
 }
 
+/** One with the name of a file that comes first. */
+export interface LaterFile extends NamedFile {
+  readonly first: string;
+}
+
 export interface Gathered {
-  readonly files: readonly NamedFile[];
-  /** By registration. */
-  readonly origins: ReadonlyMap<string, Origin>;
-  readonly doubles: readonly Double[];
+  /** In the order of their sources. */
+  readonly files: readonly (NamedFile | LaterFile)[];
   /** Of files that cannot be registrations where they are: they count for nothing. */
   readonly strays: readonly Problem[];
   /** By file. */
@@ -56,7 +59,8 @@ const MAX_STRAYS = 20;
 
 /**
  * The folder comes first, then the sources in their order. The first file of a name is the registration, whether or not it can
- * be read; whose it is follows from its name alone, so that it stays with its tenant wherever it is kept.
+ * be read, unless it is one of several that does not hold the name; whose it is follows from its name alone, so that it stays
+ * with its tenant wherever it is kept.
  */
 export function gather(
   folder: readonly NamedFile[],
@@ -64,10 +68,8 @@ export function gather(
   tenants: TenantLookup | undefined,
 ): Gathered {
   const inForce = new Map(folder.map((one) => [one.name, one.file]));
-  const files = [...folder];
-  const origins = new Map<string, Origin>();
+  const files: (NamedFile | LaterFile)[] = [...folder];
   const sourceOf = new Map<string, RegistrationSource>();
-  const doubles: Double[] = [];
   const strays: Problem[] = [];
   for (const source of sources) {
     const found: Problem[] = [];
@@ -80,13 +82,8 @@ export function gather(
       }
       const name = one.entry.slice(0, -'.yaml'.length);
       const first = inForce.get(name);
-      if (first !== undefined) {
-        doubles.push(doubleOf(name, one.file, first));
-        continue;
-      }
-      inForce.set(name, one.file);
-      files.push({ name, file: one.file });
-      origins.set(name, { source: source.name, file: one.file });
+      if (first === undefined) inForce.set(name, one.file);
+      files.push({ name, file: one.file, ...(first === undefined ? {} : { first }) });
       sourceOf.set(one.file, source);
     }
     strays.push(...found.slice(0, MAX_STRAYS));
@@ -94,7 +91,7 @@ export function gather(
     if (more > 0)
       strays.push(whole(source.name, `there are ${more} more files that do not count`, 'Correct the others first.'));
   }
-  return { files, origins, doubles, strays, sourceOf };
+  return { files, strays, sourceOf };
 }
 
 /** `first`: the file that is in force. */

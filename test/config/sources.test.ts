@@ -201,6 +201,42 @@ describe('registrations beside the folder', () => {
     ]);
   });
 
+  it('are not displaced by a file of several of their name that does not hold them', async () => {
+    const [one, two] = [first(), new EditedSource('second')];
+    const text = (label: string, maxRunners: number) =>
+      `${registrationOf('acme')}labels: [${label}]\nmaxRunners: ${maxRunners}\n`;
+    const several = (some: Readonly<Record<string, string>>) =>
+      stringify({ registrations: Object.fromEntries(Object.entries(some).map(([name, of]) => [name, parse(of)])) });
+    one.write({ 'acme.yaml': text('x', 2) });
+    two.write({ 'acme.yaml': text('x', 3), 'acme-all.yaml': several({ acme: text('x', 4) }) });
+    const inForce = async (sources: readonly RegistrationSource[], held: Readonly<Record<string, string>>) => {
+      const { configuration } = await loadWith(sources, { 'registrations/acme.yaml': several(held) });
+      const { doubles = [], origins, registrations } = configuration;
+      return [
+        registrations.map(({ name, maxRunners }) => `${name} ${maxRunners} ${origins?.get(name)?.file}`),
+        doubles.map(({ problem }) => `${problem.file}: ${problem.message}`),
+      ];
+    };
+    expect(await inForce([one, two], { 'acme-a': text('a', 1) })).to.deep.equal([
+      ['acme-a 1 undefined', 'acme 2 git:first/acme.yaml'],
+      ['git:second/acme.yaml: it is not in force: git:first/acme.yaml has the same name and comes first'],
+    ]);
+    const bySource = two.files;
+    two.files = bySource.filter(({ entry }) => entry !== 'acme-all.yaml');
+    expect(await inForce([two, one], { 'acme-a': text('a', 1) })).to.deep.equal([
+      ['acme-a 1 undefined', 'acme 3 git:second/acme.yaml'],
+      ['git:first/acme.yaml: it is not in force: git:second/acme.yaml has the same name and comes first'],
+    ]);
+    two.files = bySource.filter(({ entry }) => entry === 'acme-all.yaml');
+    const [names] = await inForce([one, two], { 'acme-a': text('a', 1) });
+    expect(names, 'its source comes before a file of several').to.include('acme 2 git:first/acme.yaml');
+    two.files = [];
+    expect((await inForce([one, two], { 'acme-a': text('a', 1), acme: text('x', 1) }))[0]).to.deep.equal([
+      'acme 1 undefined',
+      'acme-a 1 undefined',
+    ]);
+  });
+
   it('are not displaced by a file of several that may not hold their names', async () => {
     const source = first();
     source.write({ 'acme.yaml': registrationOf('acme') });

@@ -387,6 +387,19 @@ describe('registrations by the admin API', () => {
     });
   }
 
+  it('stay in force beside a file of several that has their name and does not hold them', async () => {
+    await put('acme', registrationOf('acme', 'maxRunners: 2\n'));
+    const other = parse(registrationOf('acme', 'labels: [a]\n'));
+    files['registrations/acme.yaml'] = stringify({ registrations: { 'acme-a': other } });
+    const again = await put('acme', registrationOf('acme', 'maxRunners: 3\n'));
+    expect(again.status).to.equal(200);
+    expect(await detailOf(again)).to.include({ state: 'in-force', source: 'api' });
+    expect(current.registrations.map(({ name, maxRunners }) => [name, maxRunners])).to.have.deep.members([
+      ['acme-a', 10],
+      ['acme', 3],
+    ]);
+  });
+
   it('do not go over to another tenant with their name', async () => {
     await put('acme-b', registrationOf('acme'));
     files['dispatcher.yaml'] = PLATFORM.replace('"acme-*"', '"acme-x"').replace('"emca-*"', '"emca-*", "acme-b"');
