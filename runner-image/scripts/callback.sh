@@ -51,17 +51,17 @@ tell_trouble() {
   say "no answer yet from $SHR_CALLBACK_URL ($reason): asks again for up to $2 s"
 }
 
-# hint EVENT TRIES [NAME=VALUE ...]: may fail without a consequence.
+# hint EVENT TRIES [NAME=VALUE ...]: may fail without a consequence. Only a dispatcher's answer is one: a proxy's 404 says nothing.
 hint() {
   hinted=$1
   left=$2
   shift 2
   while [ "$left" -gt 0 ] && [ ! -e "$SHR_STATE/no-hints" ]; do
     post 5 "$hinted" "$@"
-    case $status in
-      2??) return 0 ;;
+    case $ours$status in
+      yes2??) return 0 ;;
       # This dispatcher does not know us, and will not: stop telling it.
-      401 | 404) : >"$SHR_STATE/no-hints" ;;
+      yes401 | yes404) : >"$SHR_STATE/no-hints" ;;
     esac
     left=$((left - 1))
   done

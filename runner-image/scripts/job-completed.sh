@@ -12,7 +12,7 @@ here=${0%/*}
 set -- $("$here/measure")
 # The runner tells its hooks nothing of the result: the exit code of the listener does.
 hint job-completed 2 result= "$@"
-if [ "$status" = 200 ]; then
+if [ "$ours$status" = yes200 ]; then
   answer job-completed
 else
   echo 'This job used, as the container counts:'

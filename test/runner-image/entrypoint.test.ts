@@ -202,6 +202,37 @@ describe('the runner image’s entrypoint', function () {
     expect(ended.code).to.equal(76);
   });
 
+  for (const status of [200, 204, 410]) {
+    it(`takes a ${status} of another website for no answer about its JIT configuration, and names the address`, async () => {
+      callbacks.isDispatcher = false;
+      callbacks.answer = () => ({ status, text: '<html>' });
+      const made = await container('echo began; exit 100');
+      const ended = await made.start({ SHR_CALLBACK_URL: callbacks.url, SHR_IDLE_SECONDS: '2' }).ended;
+      const reason = `${status}, not of a dispatcher`;
+      expect(ended.output)
+        .to.include(`no answer yet from ${callbacks.url} (${reason})`)
+        .and.include(`no dispatcher has answered for 2 s (last: ${reason})`)
+        .and.include(`${callbacks.url} leads to something else than a dispatcher`)
+        .and.include('correct listen.public.url in dispatcher.yaml')
+        .and.not.include('began');
+      expect(ended.code).to.equal(76);
+    });
+  }
+
+  it('takes its JIT configuration of the dispatcher once that is there again, whatever a proxy answered before', async () => {
+    let asked = 0;
+    callbacks.answer = (event) => {
+      if (event !== 'jit') return { status: 204 };
+      asked += 1;
+      callbacks.isDispatcher = asked > 1;
+      return { status: 200, text: asked > 1 ? JIT : '<html>' };
+    };
+    const made = await container('cat "$home/.runner"; exit 100');
+    const ended = await made.start({ SHR_CALLBACK_URL: callbacks.url }).ended;
+    expect(ended.output).to.include('{"of":".runner"');
+    expect(ended.code).to.equal(0);
+  });
+
   it('says why the dispatcher is not reached: at the start, and where it waits for a JIT configuration', async () => {
     const made = await container('exit 100');
     const nowhere = 'http://127.0.0.1:1/runners/shr-1';
@@ -240,6 +271,33 @@ describe('the runner image’s entrypoint', function () {
     const made = await container('sleep 1; exit 100');
     await made.start({ ACTIONS_RUNNER_INPUT_JITCONFIG: JIT, SHR_CALLBACK_URL: callbacks.url }).ended;
     expect(callbacks.calls.map(({ event }) => event)).to.deep.equal(['booted']);
+  });
+
+  for (const status of [401, 404]) {
+    it(`goes on telling where a ${status} was not of a dispatcher`, async () => {
+      callbacks.answer = (event) => {
+        callbacks.isDispatcher = event !== 'booted';
+        return { status: callbacks.isDispatcher ? 204 : status };
+      };
+      const made = await container('sleep 1; exit 100');
+      const { output } = await made.start({ ACTIONS_RUNNER_INPUT_JITCONFIG: JIT, SHR_CALLBACK_URL: callbacks.url })
+        .ended;
+      expect(callbacks.calls.map(({ event }) => event)).to.deep.equal(['booted', 'booted', 'exiting']);
+      expect(output).to.include(`was not told that the container has started (${status}, not of a dispatcher)`);
+    });
+  }
+
+  it('has told nobody where something else says yes', async () => {
+    callbacks.isDispatcher = false;
+    callbacks.answer = () => ({ status: 200, text: '<html>' });
+    const made = await container('sleep 1; exit 100');
+    const { code, output } = await made.start({
+      ACTIONS_RUNNER_INPUT_JITCONFIG: JIT,
+      SHR_CALLBACK_URL: callbacks.url,
+    }).ended;
+    expect(output).to.include('was not told that the container has started (200, not of a dispatcher)');
+    expect(callbacks.calls.map(({ event }) => event)).to.deep.equal(['booted', 'booted', 'exiting', 'exiting']);
+    expect(code).to.equal(0);
   });
 
   it('runs a job just the same where no dispatcher answers', async () => {

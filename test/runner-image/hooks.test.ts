@@ -266,5 +266,13 @@ describe('the runner image’s hooks', function () {
       expect(ended.code).to.equal(0);
       expect(ended.output).to.include('  memoryPeakBytes=123456789\n').and.include('  oomKills=1\n');
     });
+
+    it('prints no words of something else that answers, but the numbers', async () => {
+      callbacks.isDispatcher = false;
+      callbacks.answer = () => ({ status: 200, text: '<html>welcome' });
+      const ended = await run('job-completed.sh', { SHR_CGROUPS: await groups(v2) });
+      expect(ended.code).to.equal(0);
+      expect(ended.output).to.include('  memoryPeakBytes=123456789\n').and.not.include('<html>');
+    });
   });
 });
