@@ -81,7 +81,8 @@ export class OwnAddress {
     this.#cancel?.();
   }
 
-  /** A call-back came with this token of a living runner. One that was launched with another URL called that one. */
+  /** A call-back came with this token of a living runner. One that was launched with another URL called that one;
+   * one of a version that marked no token does not say which. */
   heardRunner(token: string): void {
     if (!isTokenFor(this.#options.url, token)) return;
     this.#calledAtMs = this.#options.clock.now();
@@ -186,8 +187,8 @@ export function addressInWords(status: AddressStatus): string {
     return `${found}; runners reach it: one called at ${iso(calledAtMs)}`;
   const before =
     calledAtMs === null
-      ? 'no runner launched with it has called since the start'
-      : `the last runner launched with it called at ${iso(calledAtMs)}`;
+      ? 'no runner that was launched with it by this version has called since the start'
+      : `the last runner that was launched with it by this version called at ${iso(calledAtMs)}`;
   if (!isAmiss(status)) return `${found}; runners may reach it: ${before}`;
   const until = itselfAtMs === null ? '' : `, and was until ${iso(itselfAtMs)}`;
   return `${found}${until}; ${before}. ${ADDRESS_CURE}`;

@@ -182,7 +182,7 @@ describe('what the dispatcher knows of its public address', () => {
     await clock.advance(MINUTE);
     expect(isAmiss(address.status())).to.equal(true);
     expect(words()).to.match(
-      /could not be reached from here .*, and was until .*; the last runner launched with it called at .*Let its name/,
+      /could not be reached from here .*, and was until .*; the last runner that was launched with it by this version called at .*Let its name/,
     );
     reply = 'itself';
     await clock.advance(2 * MINUTE);
@@ -215,7 +215,7 @@ describe('what the dispatcher knows of its public address', () => {
     const unmarked = newCallbackToken(systemRandom).token;
     for (const token of [oldToken, unmarked]) address.heardRunner(token);
     expect(isAmiss(address.status())).to.equal(true);
-    expect(words()).to.include('no runner launched with it has called since the start');
+    expect(words()).to.include('no runner that was launched with it by this version has called since the start');
     expect(events()).to.deep.equal(['warn public-url-not-reached']);
     address.heardRunner(tokenOf(url));
     expect(events()).to.deep.equal(['warn public-url-not-reached', 'info public-url-reached']);
