@@ -305,8 +305,8 @@ export async function inspectConfiguration(
   const conflicts = await conflictsAmong(read, places);
   for (const one of read) {
     const { besides, claims, problems, registration } = one;
-    if (registration === undefined || problems.length + besides.length > 0) continue;
-    sources.memory?.putInForce(one.name, { registration, claims }, platform);
+    if (registration === undefined || problems.length + besides.length > 0) sources.memory?.putAside(one.name);
+    else sources.memory?.putInForce(one.name, { registration, claims }, platform);
   }
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...refused, ...read.flatMap(setAside)];
   const platformProblems = inReadingOrder(found.problems);
@@ -483,35 +483,43 @@ class Places {
   }
 }
 
-/** By name, how many runners were reserved by what was in force before. */
-type Settled = ReadonlyMap<string, number>;
+interface Settled {
+  /** By name, how many runners were reserved by what was in force before. */
+  readonly runners: ReadonlyMap<string, number>;
+  /** They hold nothing until they are in force again, by whichever version. */
+  readonly aside: ReadonlySet<string>;
+}
 
-/** Empty where there is enough for all of them: then nobody has to come first. */
+/** No runners where there is enough for all of them: then nobody has to come first. */
 async function settledAmong(found: readonly RegistrationFound[], { platform, shared }: Parts): Promise<Settled> {
   const { config, tenants } = platform;
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
-  const settled = new Map<string, number>();
-  if (findOverReserved(all, tenants, config?.maxRunners).length === 0) return settled;
   const { lastGood, memory } = shared.sources;
+  const runners = new Map<string, number>();
+  const aside = new Set(found.flatMap(({ name }) => (memory?.isSetAside(name) === true ? [name] : [])));
+  const settled = { runners, aside };
+  if (findOverReserved(all, tenants, config?.maxRunners).length === 0) return settled;
   await mapLimited(found, READ_AT_ONCE, async ({ name, registration, text }) => {
     const { grant, reservedRunners = 0 } = registration ?? {};
-    if (reservedRunners === 0) return;
+    if (reservedRunners === 0 || aside.has(name)) return;
     const before = memory?.earlier(name);
     if (before !== undefined) {
-      if (before.grant?.tenant === grant?.tenant) settled.set(name, before.reservedRunners ?? 0);
+      if (before.grant?.tenant === grant?.tenant) runners.set(name, before.reservedRunners ?? 0);
       return;
     }
     // At a start it is not known what was in force, but which texts were.
     if (config === undefined || text === undefined) return;
-    if ((await lastGood?.(config, name, grant?.tenant)) === text) settled.set(name, reservedRunners);
+    if ((await lastGood?.(config, name, grant?.tenant)) === text) runners.set(name, reservedRunners);
   });
   return settled;
 }
 
 function overlapsAmong(found: readonly RegistrationFound[], platform: Platform, settled: Settled): readonly Overlap[] {
   const fallenBack = new Set(found.flatMap(({ instead, name }) => (instead.length === 0 ? [] : [name])));
-  const heldBefore = ({ name, reservedRunners = 0 }: Registration): number =>
-    fallenBack.has(name) ? reservedRunners : (settled.get(name) ?? 0);
+  const heldBefore = ({ name, reservedRunners = 0 }: Registration): number => {
+    if (settled.aside.has(name)) return 0;
+    return fallenBack.has(name) ? reservedRunners : (settled.runners.get(name) ?? 0);
+  };
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
   // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);

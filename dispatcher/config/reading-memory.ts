@@ -42,6 +42,7 @@ export class ReadingMemory {
   /** By path. */
   readonly #contents = new Map<string, Versioned<FileContents>>();
   readonly #inForce = new Map<string, InForce & { readonly platform: Platform }>();
+  readonly #setAside = new Set<string>();
   #platform: Versioned<PlatformRead> | undefined;
   /** The last one without problems. */
   #good: Platform | undefined;
@@ -138,6 +139,16 @@ export class ReadingMemory {
   putInForce(name: string, value: InForce, platform: Platform): void {
     const { claims, registration } = value;
     this.#inForce.set(name, { claims, registration, platform });
+    this.#setAside.delete(name);
+  }
+
+  /** Not in force since the last reading, whatever was before. */
+  isSetAside(name: string): boolean {
+    return this.#setAside.has(name);
+  }
+
+  putAside(name: string): void {
+    this.#setAside.add(name);
   }
 
   putRegistration(
@@ -154,6 +165,7 @@ export class ReadingMemory {
     for (const known of [this.#registrations, this.#inForce]) {
       for (const name of known.keys()) if (!names.has(name)) known.delete(name);
     }
+    for (const name of this.#setAside) if (!names.has(name)) this.#setAside.delete(name);
   }
 
   /** Everything was read: files that nothing refers to any more are not watched. */

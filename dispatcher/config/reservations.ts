@@ -72,7 +72,8 @@ export function readShare(
 
 /**
  * What shows only once all are read: more is reserved than there is. `maxRunners` undefined: it is not known. `heldBefore`: what
- * a registration had reserved already comes first, so that who asks for more takes it from nobody.
+ * a registration had reserved already comes first, so that who asks for more takes it from nobody. What does not fit takes
+ * nothing from those after it.
  */
 export function findOverReserved(
   registrations: readonly Registration[],
@@ -86,15 +87,20 @@ export function findOverReserved(
     const { grant } = registration;
     const path = ['reservedRunners'];
     if (grant === undefined) {
-      all += runners;
-      if (maxRunners === undefined || all <= maxRunners) return undefined;
-      const message = `with this ${all} runners are reserved, and the dispatcher has ${maxRunners}`;
+      const sum = all + runners;
+      if (maxRunners === undefined || sum <= maxRunners) {
+        all = sum;
+        return undefined;
+      }
+      const message = `with this ${sum} runners are reserved, and the dispatcher has ${maxRunners}`;
       const cure = 'Reserve fewer, or raise `limits.maxRunners` in dispatcher.yaml.';
       return { registration, path, message, cure };
     }
     const sum = (ofTenants.get(grant.tenant) ?? 0) + runners;
-    ofTenants.set(grant.tenant, sum);
-    if (sum <= (grant.reservedRunners ?? 0)) return undefined;
+    if (sum <= (grant.reservedRunners ?? 0)) {
+      ofTenants.set(grant.tenant, sum);
+      return undefined;
+    }
     const message = `with this the registrations of tenant ${quote(grant.tenant)} reserve ${sum} runners, and ${grant.reservedRunners ?? 0} are reserved for it`;
     const cure = `Reserve fewer. ${cureOf(grant, { field: 'reservedRunners', what: '', value: sum })}`;
     return { registration, path, message, cure };
@@ -107,8 +113,8 @@ export function findOverReserved(
     const held = Math.min(reservedRunners, heldBefore(registration));
     const more = reservedRunners - held;
     const found = take(registration, held);
-    if (more > 0) asking.push({ registration, more });
-    else if (found !== undefined) overlaps.push(found);
+    if (found !== undefined) overlaps.push(found);
+    else if (more > 0) asking.push({ registration, more });
   }
   return [...overlaps, ...asking.flatMap(({ registration, more }) => take(registration, more) ?? [])];
 }

@@ -121,6 +121,48 @@ describe('registrations that reserve more than their tenant has', () => {
     expect(after).to.deep.equal({ inForce: ['b 2', 'c 2'], kept: [], aside: ['a'] });
   });
 
+  for (const [whose, granting] of [
+    ['a tenant', (runners: number) => platform.replace('limits:', `reservedRunners: ${runners}, limits:`)],
+    ['the platform itself', (runners: number) => `${dispatcherYaml}limits: { maxRunners: ${runners} }\n`],
+  ] as const) {
+    for (const [aside, fresh] of [
+      ['c', 'b'],
+      ['b', 'c'],
+    ] as const) {
+      it(`hold nothing while they are set aside, of ${whose}: ${fresh} beside ${aside}`, async () => {
+        const files = editedFiles({
+          'dispatcher.yaml': granting(4),
+          'registrations/a.yaml': asks('a', 2),
+          [`registrations/${aside}.yaml`]: asks(aside, 2),
+        });
+        const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+        if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+        const versions = new Map(loaded.good.map(({ name, text }) => [name, text]));
+        const edit = async (name: string, text: string | undefined) => {
+          files.write(name, text);
+          await files.live.stamps.look();
+          await files.live.stamps.look();
+          const read = await files.live.read('changed', { of: async (one) => versions.get(one) });
+          if (!read.ok) throw new Error(JSON.stringify(read.problems));
+          const { aside: away, inForce } = summary(read.configuration);
+          return { inForce: inForce.toSorted(), aside: away };
+        };
+        const lowered = await edit('dispatcher.yaml', granting(3));
+        expect(lowered).to.deep.equal({ inForce: ['a 2'], aside: [aside] });
+        const beside = { inForce: ['a 2', `${fresh} 1`], aside: [aside] };
+        expect(await edit(`registrations/${fresh}.yaml`, asks(fresh, 1))).to.deep.equal(beside);
+        const broken = `${asks(aside, 2)}nonsense: 1\n`;
+        expect(await edit(`registrations/${aside}.yaml`, broken), 'broken meanwhile').to.deep.equal(beside);
+        await edit(`registrations/${aside}.yaml`, asks(aside, 2));
+        const room = await edit('registrations/a.yaml', undefined);
+        versions.delete('a');
+        expect(room).to.deep.equal({ inForce: [`${aside} 2`, `${fresh} 1`].toSorted(), aside: [] });
+        const again = await edit('registrations/a.yaml', asks('a', 2));
+        expect(again, 'in force again').to.deep.equal({ inForce: room.inForce, aside: ['a'] });
+      });
+    }
+  }
+
   it('have what they had after a start, too', async () => {
     const { good } = await start();
     const files = editedFiles({ 'dispatcher.yaml': reserving, ...first, 'registrations/a.yaml': asks('a', 4) });
