@@ -19,7 +19,7 @@ export interface Permit {
 }
 
 /** Lanes of one registration looked at in a pass; those behind them come when these have been served. */
-const LANES_A_PASS = 1000;
+export const LANES_A_PASS = 1000;
 
 export interface PermitsOptions
   extends Pick<EngineOptions, 'clock' | 'maxLaunches' | 'maxRunners' | 'random' | 'tenants'> {

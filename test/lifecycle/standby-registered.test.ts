@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { GithubError, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import type { Registration, StandbyPool } from '../../dispatcher/model/registration.ts';
-import type { LaunchRequest } from '../../providers/provider.ts';
+import { type LaunchRequest, ProviderError } from '../../providers/provider.ts';
 import { grantOf } from '../registration-fixture.ts';
 import {
   type EngineFixture,
@@ -305,6 +305,36 @@ describe('standby of registered runners', () => {
     await fixture.tell(told(fixture, { jobId: 4, runId: 8, labels: ['acme-runner', 'cpu-4'] }));
     await fixture.advance(2 * MINUTE);
     expect(await reasons(nameOf(0)), 'another run may have one').to.include('a waiting job needs its place');
+  });
+
+  it('makes room for a job of a workflow run of which another lane may not launch now', async () => {
+    const [backend] = acme().backends;
+    if (backend === undefined) throw new Error('no backend');
+    const backends = [backend, { ...backend, name: 'other' }];
+    const policy = { ...acme().policy, backends: ['*'] };
+    const standby = [pool({ size: 2, labels: ['acme-runner', 'backend-main'] })];
+    await open({
+      registrations: [acme({ backends, policy, maxRunners: 2, maxRunnersPerRun: 1, standby })],
+      provider: (name, honest) => ({
+        launch: async (request) => {
+          if (name === 'other') throw new ProviderError('unauthorized', 'launch', 'the key is not valid');
+          launched.push(request);
+          return await honest.launch(request);
+        },
+      }),
+    });
+    await comeOnline(nameOf(0), nameOf(1));
+    await fixture.tell(told(fixture, { jobId: 1, runId: 7, labels: ['acme-runner', 'cpu-4', 'backend-other'] }));
+    await fixture.advance(2 * MINUTE);
+    expect(await fixture.ledger.breakers()).to.have.length(1);
+    await fixture.advance(10_000);
+    await comeOnline(...launched.map(({ name }) => name));
+    expect(await states(), 'the pool has its place back').to.deep.equal(['online', 'online']);
+    const before = launched.length;
+    await fixture.tell(told(fixture, { jobId: 2, runId: 7, labels: ['acme-runner', 'cpu-8', 'backend-main'] }));
+    await fixture.advance(2 * MINUTE);
+    expect(registered.at(-1)?.labels).to.include('cpu-8');
+    expect(launched).to.have.length(before + 1);
   });
 
   it('launches within the rate, and nothing in a pause', async () => {

@@ -9,6 +9,7 @@ import type { LaunchLoop } from '../launch-loop.ts';
 import type { LaunchPlaces } from '../launch-places.ts';
 import type { LaunchRate } from '../launch-rate.ts';
 import type { Maintenance } from '../maintenance.ts';
+import { LANES_A_PASS } from '../permits.ts';
 import type { EngineOptions, Reconfiguration } from '../ports.ts';
 import type { RunLimits } from '../run-limit.ts';
 import type { RunnerContext } from '../runner-context.ts';
@@ -16,7 +17,7 @@ import type { Shares } from '../shares.ts';
 import { unservedWords } from '../unserved.ts';
 import { NEXT, type Obstacles, waitReason } from '../wait-reason.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
-import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
+import { type ByPlace, type PooledRunner, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
 import { canServe, type Pool, type Pools } from './pools.ts';
 
 /** Between two plans: each reads the pools' rows. */
@@ -307,32 +308,41 @@ export class StandbyLoop {
 
   /**
    * What the pools leave over: a lane that one serves takes its containers, ready or not, one for each job. A job that could
-   * not launch now in any place, or that its workflow run's limit keeps waiting, asks for none.
+   * not launch now in any place, or that its workflow run's limit keeps waiting, asks for none; nor does a lane that may not
+   * launch take of its run's room what another one could use.
    */
   async #waiting(facts: readonly PoolFacts[], byKey: ReadonlyMap<string, Pool>): Promise<readonly WaitingFacts[]> {
-    const { backends, board, holds, launches, runLimits } = this.#options;
+    const { backends, board, holds, launches, runLimits, tenants } = this.#options;
     const rooms = runLimits.rooms();
-    const left = new Map(facts.map(({ key, runners }) => [key, [...runners]]));
+    const parked = new Map<PooledRunner, Pool>();
+    for (const { key, runners } of facts) {
+      const pool = byKey.get(key);
+      if (pool?.isRegistered === false) for (const runner of runners) parked.set(runner, pool);
+    }
     const waiting: WaitingFacts[] = [];
     for (const registration of board.registrationsInNeed()) {
       const mayLaunch = await this.#mayLaunch(registration);
+      const caps = tenants.get(registration)?.registration.backends ?? [];
+      const unasked = new Map(caps.map(({ name, maxRunners }) => [name, maxRunners]));
+      let looked = 0;
       for (const { lane, need } of board.lanesInNeed(registration)) {
-        let count = await rooms.take(lane, need);
-        for (const [key, pool] of byKey) {
-          if (pool.isRegistered) continue;
-          const runners = left.get(key) ?? [];
-          const serving = new Set(runners.filter((runner) => canServe(pool, runner, lane)).slice(0, count));
-          left.set(
-            key,
-            runners.filter((runner) => !serving.has(runner)),
-          );
-          count -= serving.size;
-        }
-        if (count <= 0 || !mayLaunch || launches.blockedBy(lane.key) !== undefined) continue;
+        if (looked >= LANES_A_PASS) break;
+        if (launches.blockedBy(lane.key) !== undefined) continue;
         const admittance = holds.admittance(lane);
-        const { open } = backends.usable(lane);
-        if (admittance.kind === 'held' || open.length === 0) continue;
-        waiting.push({ registration, backends: open, count: admittance.kind === 'trial' ? 1 : count });
+        if (admittance.kind === 'held') continue;
+        const most = admittance.kind === 'trial' ? 1 : need;
+        const open = mayLaunch ? backends.usable(lane).open : [];
+        // Where as many as a backend's cap have been asked for, no further one would come of it.
+        const place = open.find((backend) => (unasked.get(backend) ?? 0) > 0);
+        const serving = [...parked].filter(([runner, pool]) => canServe(pool, runner, lane)).slice(0, most);
+        if (place === undefined && serving.length === 0) continue;
+        looked += 1;
+        const taken = await rooms.take(lane, place === undefined ? serving.length : most);
+        for (const [runner] of serving.slice(0, taken)) parked.delete(runner);
+        const count = taken - serving.length;
+        if (count <= 0 || place === undefined) continue;
+        unasked.set(place, (unasked.get(place) ?? 0) - count);
+        waiting.push({ registration, backends: open, count });
       }
     }
     return waiting;
