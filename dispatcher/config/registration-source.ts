@@ -22,7 +22,7 @@ export interface RegistrationSource {
   readonly name: string;
   /** Of a git repository. */
   readonly state: SourceState | undefined;
-  /** False: nothing could be read of it yet, and which registrations it has is not known. */
+  /** False: it was never read as a whole yet, and which registrations it has is not known. */
   readonly isKnown: boolean;
   /** Replaced as a whole. */
   readonly files: readonly KeptFile[];

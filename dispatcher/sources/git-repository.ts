@@ -48,8 +48,10 @@ export interface Listing {
 }
 
 const REF = 'refs/shr/head';
-/** The last commit that counted: one that was fetched later may not. */
+/** The last commit that counted as a whole: one that was fetched later may not. */
 const READ = 'refs/shr/read';
+/** A later one that counted in part: the rest is as it was in the one before. */
+const PART = 'refs/shr/part';
 /** Each takes a process of its own. */
 const MAX_LISTED = 2_000;
 /** Of a line of `ls-tree`, beside the path. */
@@ -69,32 +71,50 @@ export class GitRepository {
   readonly #options: RepositoryOptions;
   readonly #limits: RepositoryLimits;
   #failures = 0;
-  /** A commit that only the repository before this one has. */
-  #before: string | undefined;
+  /** By commit: the repository before this one that has it. */
+  readonly #before = new Map<string, string>();
 
   constructor(options: RepositoryOptions) {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
   }
 
-  /** The last commit that was kept, by an earlier process too; undefined: none was. */
-  async last(): Promise<Commit | undefined> {
+  /** What to begin with, also of earlier processes: the last commit that was kept as a whole, then a later one in part. */
+  async last(): Promise<readonly Commit[]> {
     const usual = this.#place('repository');
-    const before = this.#place('kept');
     await settle(usual.folder);
-    const kept = await this.#commitIn(usual, READ).catch(() => undefined);
-    if (kept !== undefined) return kept;
-    const earlier = await this.#commitIn(before, READ).catch(() => undefined);
-    this.#before = earlier?.sha;
+    const whole = await this.#keptIn(['repository', 'kept'], READ);
+    // All others are of before it.
+    const isHere = whole !== undefined && !this.#before.has(whole.sha);
+    const part = await this.#keptIn(isHere ? ['repository'] : ['repository', 'part', 'kept'], PART);
+    const found = [whole, part].filter((commit) => commit !== undefined);
+    if (found.length > 0) return found;
     // An earlier version kept none beside what was fetched.
-    return earlier ?? (await this.#commitIn(usual).catch(() => undefined));
+    const fetched = await this.#commitIn(usual).catch(() => undefined);
+    return fetched === undefined ? [] : [fetched];
   }
 
-  /** It counts: `last` is this one, whatever is fetched later. */
-  async keep(commit: string): Promise<void> {
-    await this.#git(this.#place('repository'), ['update-ref', READ, commit]);
-    this.#before = undefined;
-    await rm(this.#place('kept').folder, { recursive: true, force: true });
+  async #keptIn(names: readonly string[], ref: string): Promise<Commit | undefined> {
+    for (const name of names) {
+      const commit = await this.#commitIn(this.#place(name), ref).catch(() => undefined);
+      if (commit === undefined) continue;
+      if (name !== 'repository') this.#before.set(commit.sha, name);
+      return commit;
+    }
+    return undefined;
+  }
+
+  /** It counts: `last` ends with this one, whatever is fetched later. */
+  async keep(commit: string, read: 'part' | 'whole'): Promise<void> {
+    const lines = read === 'part' ? [`update ${PART} ${commit}`] : [`update ${READ} ${commit}`, `delete ${PART}`];
+    await this.#git(this.#place('repository'), ['update-ref', '--stdin'], { input: `${lines.join('\n')}\n` });
+    if (read === 'part') this.#before.delete(commit);
+    else this.#before.clear();
+    await this.#forget(read === 'part' ? ['part'] : ['part', 'kept']);
+  }
+
+  async #forget(names: readonly string[]): Promise<void> {
+    for (const name of names) await rm(this.#place(name).folder, { recursive: true, force: true });
   }
 
   /** Rejects with GitError: what was fetched before is still there. */
@@ -129,13 +149,17 @@ export class GitRepository {
     return commit;
   }
 
-  /** With the last commit that counted, until another does. */
+  /** With what there is to begin with, until another counts. */
   async #setAside(usual: GitPlace): Promise<void> {
-    const kept = await this.#commitIn(usual, READ).catch(() => undefined);
-    if (kept !== undefined) {
-      const { folder } = this.#place('kept');
-      await rm(folder, { recursive: true, force: true });
-      await rename(usual.folder, folder);
+    const has = (ref: string) =>
+      this.#commitIn(usual, ref).then(
+        () => true,
+        () => false,
+      );
+    const name = (await has(READ)) ? 'kept' : (await has(PART)) ? 'part' : undefined;
+    if (name !== undefined) {
+      await this.#forget(name === 'kept' ? ['part', 'kept'] : ['part']);
+      await rename(usual.folder, this.#place(name).folder);
     }
     await rm(usual.folder, { recursive: true, force: true });
   }
@@ -236,7 +260,7 @@ export class GitRepository {
   }
 
   #placeOf(commit: string): GitPlace {
-    return this.#place(commit === this.#before ? 'kept' : 'repository');
+    return this.#place(this.#before.get(commit) ?? 'repository');
   }
 
   #place(name: string): GitPlace {
@@ -393,7 +417,13 @@ function kindOf(mode: string): TreeEntry['kind'] {
 async function unlock(folder: string): Promise<void> {
   const packs = join(folder, 'objects', 'pack');
   const left = (await readdir(packs).catch(() => [])).filter((name) => name.startsWith('tmp_'));
-  const locks = ['shallow.lock', 'config.lock', 'packed-refs.lock', 'HEAD.lock', `${REF}.lock`, `${READ}.lock`];
+  const locks = [
+    'shallow.lock',
+    'config.lock',
+    'packed-refs.lock',
+    'HEAD.lock',
+    ...[REF, READ, PART].map((ref) => `${ref}.lock`),
+  ];
   const paths = [...locks.map((name) => join(folder, name)), ...left.map((name) => join(packs, name))];
   await Promise.all(paths.map((path) => rm(path, { force: true })));
 }

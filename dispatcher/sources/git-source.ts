@@ -54,6 +54,7 @@ export class GitSource implements RegistrationSource {
   #problem: Problem | null = null;
   /** Of the commit that was read: a part of it was not. */
   #beyond: Problem | null = null;
+  #isKnown = false;
   #cancel: () => void = () => {};
   #work: Promise<void> | undefined;
   #isAsked = false;
@@ -78,7 +79,7 @@ export class GitSource implements RegistrationSource {
   }
 
   get isKnown(): boolean {
-    return this.#commit !== null;
+    return this.#isKnown;
   }
 
   get files(): readonly KeptFile[] {
@@ -94,8 +95,7 @@ export class GitSource implements RegistrationSource {
 
   /** What an earlier process read last, if it did. Then everything else happens beside. */
   async open(): Promise<void> {
-    const last = await this.#options.repository.last();
-    if (last !== undefined) await this.#take(last).catch(() => {});
+    for (const commit of await this.#options.repository.last()) await this.#take(commit).catch(() => {});
     void this.wake();
   }
 
@@ -151,7 +151,7 @@ export class GitSource implements RegistrationSource {
         });
       }
       if (this.#kept !== commit.sha) {
-        await repository.keep(commit.sha);
+        await repository.keep(commit.sha, this.#beyond === null ? 'whole' : 'part');
         this.#kept = commit.sha;
       }
       if (this.#beyond !== null && this.#beyond.message !== this.#problem?.message)
@@ -213,10 +213,13 @@ export class GitSource implements RegistrationSource {
     }
     const stay = new Set(tooLarge.map(({ folder }) => `git:${this.name}/${folder}`));
     const named = new Set(config.folders.map(({ path }) => `git:${this.name}/${path}`));
+    const known = new Set<string>();
     const staying = this.#files.filter(({ file }) => {
       const folder = folderOf(file);
       // Those that are named themselves were listed by themselves.
-      return stay.has(folder) || (stay.has(`${folderOf(folder)}/`) && !named.has(folder));
+      const of = [folder, ...(named.has(folder) ? [] : [`${folderOf(folder)}/`])].filter((one) => stay.has(one));
+      for (const one of of) known.add(one);
+      return of.length > 0;
     });
     for (const { file } of staying) {
       const content = this.#contents.get(file);
@@ -225,15 +228,25 @@ export class GitSource implements RegistrationSource {
     this.#files = [...fitting.map(({ file }) => file), ...staying];
     this.#contents = contents;
     this.#commit = commit;
-    this.#beyond = this.#beyondOf(tooLarge, limits);
+    this.#beyond = this.#beyondOf(tooLarge, known, limits);
+    // What has been read as a whole once is as it was where a later one is read in part.
+    this.#isKnown ||= tooLarge.length === 0;
   }
 
-  #beyondOf([first, ...others]: readonly FolderSize[], { maxBytes, maxFiles }: SourceLimits): Problem | null {
+  /** `known`: those of which files stay. */
+  #beyondOf(
+    [first, ...others]: readonly FolderSize[],
+    known: ReadonlySet<string>,
+    { maxBytes, maxFiles }: SourceLimits,
+  ): Problem | null {
     if (first === undefined) return null;
-    const more = others.length === 0 ? '' : `, and so with ${others.length} more`;
+    const before = known.has(`git:${this.name}/${first.folder}`)
+      ? 'what it said before is in force'
+      : 'nothing of it is known yet';
+    const more = others.length === 0 ? '' : `, and ${others.length} more are not read either`;
     return {
       ...{ file: `git:${this.name}`, line: 0, column: 0, path: '' },
-      message: `the folder ${first.folder} has ${Number.isFinite(first.files) ? `${first.files} files of ${first.bytes} bytes` : 'too many files to be listed'}, and ${maxFiles} of ${maxBytes} are the limit of all: what it said before is in force${more}`,
+      message: `the folder ${first.folder} has ${Number.isFinite(first.files) ? `${first.files} files of ${first.bytes} bytes` : 'too many files to be listed'}, and ${maxFiles} of ${maxBytes} are the limit of all: ${before}${more}`,
       cure: 'Remove files there.',
     };
   }

@@ -49,7 +49,7 @@ export class Sources {
     await Promise.all(fresh.map((one) => one.open()));
     if (this.#stopped) this.stop();
     if (!this.#isStarted) {
-      const unknown = fresh.filter(({ isKnown }) => !isKnown);
+      const unknown = fresh.filter(({ state }) => state.commit === null);
       await this.#within(Promise.all(unknown.map((one) => one.wake())));
       await forgetOthers(placeOf(dispatcher.ledgerPath), new Set(next.map(({ config }) => folderOf(config))));
     }

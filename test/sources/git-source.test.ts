@@ -459,6 +459,143 @@ describe('registrations in a git repository', function () {
       });
     });
 
+    describe('of which a commit is read only in part', () => {
+      const large = () => ({ ...many(41), 'teams/hostile/hostile.yaml': 'after' });
+      const files = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`teams/file-${n}.yaml`, '']));
+      const before = { 'teams/hostile/hostile.yaml': 'before', 'teams/victim/victim.yaml': 'one' };
+      const after = { ...before, 'teams/victim/victim.yaml': 'two' };
+      const bounded = { config: { folders }, bounds: { maxFiles: 40, maxBytes: 100_000 } };
+      const named = { path: 'teams/victim', tenants: ['victim'], trusted: false };
+      const listed = { config: { folders: [...folders, named] }, limits: { maxListBytes: 8 * 1024 } };
+
+      async function started(changes: Changes): Promise<GitSource> {
+        const source = sourceOf(changes);
+        await source.open();
+        return source;
+      }
+
+      /** While its host is away. */
+      async function startedAway(changes: Changes): Promise<GitSource> {
+        await rename(remote.folder, `${remote.folder}-away`);
+        const source = await started(changes);
+        await source.wake();
+        source.stop();
+        await rename(`${remote.folder}-away`, remote.folder);
+        return source;
+      }
+
+      for (const [what, changes, beyond] of [
+        ['a folder that is too large', bounded, large],
+        ['a folder whose own files are too many to be listed', listed, () => files],
+      ] as const) {
+        it(`stay as they were over a restart in ${what}, and the others are those read last`, async () => {
+          await remote.write(before);
+          await remote.commit('first');
+          const source = sourceOf(changes);
+          await source.wake();
+          expect(source.isKnown).to.equal(true);
+          await remote.write({ ...beyond(), 'teams/victim/victim.yaml': 'two' });
+          const second = await remote.commit('second');
+          await source.wake();
+          expect(await textsOf(source)).to.deep.equal(after);
+          source.stop();
+          for (const start of [started, startedAway, started]) {
+            const again = await start(changes);
+            expect(again.state.commit?.sha).to.equal(second);
+            expect(await textsOf(again)).to.deep.equal(after);
+            expect(again.isKnown).to.equal(true);
+            await again.wake();
+            expect(await textsOf(again)).to.deep.equal(after);
+            again.stop();
+          }
+        });
+      }
+
+      it('stay as they were where the commit comes while no process runs', async () => {
+        await remote.write(before);
+        await remote.commit('first');
+        const source = sourceOf(bounded);
+        await source.wake();
+        source.stop();
+        await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
+        await remote.commit('second');
+        for (let start = 0; start < 3; start += 1) {
+          const again = await started(bounded);
+          await again.wake();
+          expect(await textsOf(again)).to.deep.equal(after);
+          expect(again.state.problem?.message).to.include('what it said before is in force');
+          again.stop();
+        }
+      });
+
+      it('stay as they were where the repository was fetched anew, until a commit is read as a whole', async () => {
+        await remote.write(before);
+        await remote.commit('first');
+        const one = sourceOf(bounded);
+        await one.wake();
+        await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
+        await remote.commit('second');
+        await one.wake();
+        let victim = 'two';
+        one.stop();
+        for (const next of ['three', 'four', 'five']) {
+          await rm(join(folder, 'repository', 'config.made'));
+          const source = await started(bounded);
+          await source.wake();
+          expect(await textsOf(source)).to.deep.equal({ ...before, 'teams/victim/victim.yaml': victim });
+          victim = next;
+          await remote.write({ 'teams/victim/victim.yaml': victim });
+          await remote.commit(victim);
+          await source.wake();
+          source.stop();
+          const away = await startedAway(bounded);
+          expect(await textsOf(away)).to.deep.equal({ ...before, 'teams/victim/victim.yaml': victim });
+        }
+        const tree = await remote.git('rev-parse', 'HEAD');
+        // What is fetched anew may be one that cannot count.
+        await remote.git('rm', '--quiet', '-r', 'teams');
+        await remote.write({ 'elsewhere.yaml': '1' });
+        await remote.commit('no folder');
+        for (let start = 0; start < 2; start += 1) {
+          await rm(join(folder, 'repository', 'config.made'));
+          const source = await started(bounded);
+          await source.wake();
+          expect(source.state.problem?.message).to.include('has no folder teams/*');
+          expect(await textsOf(source)).to.deep.equal({ ...before, 'teams/victim/victim.yaml': victim });
+          source.stop();
+        }
+        await remote.git('reset', '--quiet', '--hard', tree);
+        await remote.git('rm', '--quiet', '-r', 'teams/hostile');
+        await remote.commit('whole');
+        const whole = await started(bounded);
+        await whole.wake();
+        expect(whole.state.problem).to.equal(null);
+        whole.stop();
+        expect(await readdir(folder)).to.have.members(['repository']);
+        expect(await textsOf(await startedAway(bounded))).to.deep.equal({ 'teams/victim/victim.yaml': victim });
+      });
+
+      it('are not known to be all while none was read as a whole, over a restart too, and it is said', async () => {
+        await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
+        await remote.commit('first');
+        for (let start = 0; start < 2; start += 1) {
+          const source = await started(bounded);
+          await source.wake();
+          expect(await textsOf(source)).to.deep.equal({ 'teams/victim/victim.yaml': 'two' });
+          expect(source.isKnown).to.equal(false);
+          expect(source.state.problem?.message).to.match(/are the limit of all: nothing of it is known yet$/);
+          source.stop();
+        }
+        await remote.git('rm', '--quiet', '-r', 'teams/hostile');
+        await remote.commit('second');
+        const source = await started(bounded);
+        expect(await textsOf(source)).to.deep.equal({ 'teams/victim/victim.yaml': 'two' });
+        await source.wake();
+        expect(source.isKnown).to.equal(true);
+        expect(source.state.problem).to.equal(null);
+      });
+    });
+
     it('are read although another has the same content as a link, or as a submodule', async () => {
       await remote.write({ 'teams/victim/victim.yaml': 'one' });
       await remote.commit('first');
@@ -572,7 +709,7 @@ describe('registrations in a git repository', function () {
           return commit;
         },
         keep: async () => {},
-        last: async () => undefined,
+        last: async () => [],
         follows: async () => undefined,
         list: async () => ({ entries: [], unlisted: [] }),
         blobs: async () => new Map(),
