@@ -12,7 +12,8 @@ import { z } from 'zod';
 
 interface Tally {
   readonly passed: number;
-  readonly failed: number;
+  /** The title and the first words of each. */
+  readonly failures: readonly string[];
   readonly pending: readonly string[];
 }
 
@@ -28,7 +29,7 @@ interface Check {
 
 /** From the last test to the end of its process. */
 const LINGER_MS = 60_000;
-const tallySchema = z.object({ passed: z.number(), failed: z.number(), pending: z.array(z.string()) });
+const tallySchema = z.object({ passed: z.number(), failures: z.array(z.string()), pending: z.array(z.string()) });
 const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.bin', name);
 
 /** Tests of what is built, installed and deployed. */
@@ -130,13 +131,21 @@ function report(results: readonly Result[]): number {
   console.log('');
   let passed = 0;
   let failed = 0;
+  for (const { tally } of results) for (const title of tally.pending) console.log(`not run: ${title}`);
+  console.log('');
   for (const { name, tally, seconds } of results) {
     passed += tally.passed;
-    failed += tally.failed;
-    const row = [name.padEnd(12), `${tally.passed} passed`.padStart(12), `${tally.failed} failed`.padStart(10)];
+    failed += tally.failures.length;
+    const row = [
+      name.padEnd(12),
+      `${tally.passed} passed`.padStart(12),
+      `${tally.failures.length} failed`.padStart(10),
+    ];
     console.log(`${row.join(' ')}  ${seconds.toFixed(1).padStart(6)} s`);
-    for (const title of tally.pending) console.log(`    not run: ${title}`);
   }
+  // Last, where somebody looks first.
+  for (const { name, tally } of results)
+    for (const failure of tally.failures) console.log(`failed: ${name}: ${failure}`);
   console.log(`${passed} passed, ${failed} failed`);
   return failed > 0 || passed === 0 ? 1 : 0;
 }
@@ -146,7 +155,7 @@ function command(name: string, program: string, words: readonly string[]): Check
     name,
     async run(_folder, say) {
       const code = await execute(bin(program), words, {}, say);
-      return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, pending: [] };
+      return { passed: code === 0 ? 1 : 0, failures: code === 0 ? [] : [`it ended with ${code}`], pending: [] };
     },
   };
 }
@@ -165,12 +174,12 @@ function mocha(name: string, specs: readonly string[], without: readonly string[
       const code = await execute(process.execPath, [bin('mocha'), ...words], { TALLY_FILE: file }, say);
       const text = await readFile(file, 'utf8').catch(() => undefined);
       if (text === undefined) {
-        (say ?? print)(`${name}: mocha ended with ${code} before it could count\n`);
-        return { passed: 0, failed: 1, pending: [] };
+        return { passed: 0, failures: [`mocha ended with ${code} before it could count`], pending: [] };
       }
       const tally = tallySchema.parse(JSON.parse(text));
       // A crash after the last test (an unhandled rejection, an exit) is a failure too.
-      return code !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally;
+      const crash = `its tests passed, and its process ended with ${code}`;
+      return code !== 0 && tally.failures.length === 0 ? { ...tally, failures: [crash] } : tally;
     },
   };
 }

@@ -6,20 +6,26 @@ export default class TallyReporter extends mocha.reporters.Dot {
   constructor(runner: mocha.Runner, options: mocha.MochaOptions) {
     super(runner, options);
     const pending: string[] = [];
+    const failures: string[] = [];
     let passed = 0;
-    let failed = 0;
     runner.on('pass', () => {
       passed += 1;
     });
-    runner.on('fail', () => {
-      failed += 1;
+    runner.on('fail', (test, error: Error) => {
+      failures.push(`${test.fullTitle()}: ${firstLine(error)}`);
     });
     runner.on('pending', (test) => {
       pending.push(test.fullTitle());
     });
     runner.on('end', () => {
       const file = process.env['TALLY_FILE'];
-      if (file !== undefined) writeFileSync(file, JSON.stringify({ passed, failed, pending }));
+      if (file !== undefined) writeFileSync(file, JSON.stringify({ passed, failures, pending }));
     });
   }
+}
+
+/** Enough to tell what it was; the whole is in the reporter's own account. */
+function firstLine(error: Error): string {
+  const [line = ''] = error.message.split('\n');
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
