@@ -491,7 +491,8 @@ interface Settled {
 }
 
 /** No runners where there is enough for all of them: then nobody has to come first. */
-async function settledAmong(found: readonly RegistrationFound[], { platform, shared }: Parts): Promise<Settled> {
+async function settledAmong(found: readonly RegistrationFound[], parts: Parts): Promise<Settled> {
+  const { platform, shared } = parts;
   const { config, tenants } = platform;
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
   const { lastGood, memory } = shared.sources;
@@ -499,7 +500,7 @@ async function settledAmong(found: readonly RegistrationFound[], { platform, sha
   const aside = new Set(found.flatMap(({ name }) => (memory?.isSetAside(name) === true ? [name] : [])));
   const settled = { runners, aside };
   if (findOverReserved(all, tenants, config?.maxRunners).length === 0) return settled;
-  await mapLimited(found, READ_AT_ONCE, async ({ name, registration, text }) => {
+  await mapLimited(found, READ_AT_ONCE, async ({ name, file, registration, text }) => {
     const { grant, reservedRunners = 0 } = registration ?? {};
     if (reservedRunners === 0 || aside.has(name)) return;
     const before = memory?.earlier(name);
@@ -509,7 +510,10 @@ async function settledAmong(found: readonly RegistrationFound[], { platform, sha
     }
     // At a start it is not known what was in force, but which texts were.
     if (config === undefined || text === undefined) return;
-    if ((await lastGood?.(config, name, grant?.tenant)) === text) runners.set(name, reservedRunners);
+    const good = await lastGood?.(config, name, grant?.tenant);
+    if (good === undefined) return;
+    const earlier = good === text ? registration : (await readContained({ name, file }, parts, good)).registration;
+    runners.set(name, earlier?.reservedRunners ?? 0);
   });
   return settled;
 }

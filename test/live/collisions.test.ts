@@ -171,4 +171,21 @@ describe('registrations that reserve more than their tenant has', () => {
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
     expect(summary(loaded.configuration)).to.deep.equal({ inForce: ['a 2', 'c 2'], kept: ['a'], aside: [] });
   });
+
+  for (const [what, a, c, after] of [
+    ['with another label', 4, asks('other', 2), { inForce: ['c 2'], kept: [], aside: ['a'] }],
+    ['asking for less', 4, asks('c', 1), { inForce: ['c 1'], kept: [], aside: ['a'] }],
+    ['asking for more', 2, asks('c', 4), { inForce: ['a 2', 'c 2'], kept: ['c'], aside: [] }],
+  ] as const) {
+    it(`have what they had after a start beside a new one, ${what}`, async () => {
+      const { good } = await start();
+      const files = editedFiles({
+        ...{ 'dispatcher.yaml': reserving, 'registrations/a.yaml': asks('a', a), 'registrations/c.yaml': c },
+      });
+      const lastGood = async (_dispatcher: unknown, name: string) => (name === 'c' ? good.get(name) : undefined);
+      const loaded = await loadConfiguration({ ...files.sources, lastGood, memory: files.live.memory });
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      expect(summary(loaded.configuration)).to.deep.equal(after);
+    });
+  }
 });
