@@ -893,8 +893,9 @@ async function registrationsIn(
   const doubles: Double[] = [];
   const later = gathered.files.filter((one) => {
     if (!('first' in one)) return false;
-    const isDouble = !lacks(contents.get(one.first)?.several, one.name);
-    if (isDouble) doubles.push(doubleOf(one.name, one.file, one.first));
+    const several = contents.get(one.first)?.several;
+    const isDouble = !lacks(several, one.name);
+    if (isDouble) doubles.push(doubleOf(one, one.first, several !== undefined));
     return !isDouble;
   });
   await lookInto(later);
@@ -902,10 +903,9 @@ async function registrationsIn(
   const byName = new Map<string, RegistrationEntry>();
   const refused: Quarantined[] = [];
   const takeAlone = (entry: RegistrationEntry): void => {
-    const { name, file } = entry;
-    const first = byName.get(name);
-    if (first === undefined) byName.set(name, entry);
-    else doubles.push(doubleOf(name, file, first.file));
+    const first = byName.get(entry.name);
+    if (first === undefined) byName.set(entry.name, entry);
+    else doubles.push(doubleOf(entry, first.file, first.among !== undefined));
   };
   const takeSeveral = ({ file, name: stem }: NamedFile, several: Several): void => {
     const inFile: Quarantined[] = [];

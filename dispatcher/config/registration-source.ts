@@ -94,10 +94,11 @@ export function gather(
   return { files, strays, sourceOf };
 }
 
-/** `first`: the file that is in force. */
-export function doubleOf(name: string, file: string, first: string): Double {
+/** `first`: the file that is in force, which may hold several registrations. */
+export function doubleOf({ name, file }: NamedFile, first: string, holdsSeveral: boolean): Double {
+  const has = holdsSeveral ? 'a registration of the same name' : 'the same name';
   const cure = 'Remove one of the two; or give one of them another name.';
-  return { name, problem: whole(file, `it is not in force: ${first} has the same name and comes first`, cure) };
+  return { name, problem: whole(file, `it is not in force: ${first} has ${has} and comes first`, cure) };
 }
 
 /** Registrations of its owner extend it; it is none. */

@@ -225,10 +225,11 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
     });
   }
 
-  /** In a file or a repository, whatever the API was given of that name. */
+  /** In a file or a repository, in force or set aside, whatever the API was given of that name. */
   async function isKept({ viewer }: AskedOne, name: string): Promise<boolean> {
-    const isRunning = sources.registrations().some((one) => one.name === name) && sightOf(viewer, sources).sees(name);
-    return isRunning && sources.originOf?.(name)?.source !== 'api';
+    const sight = sightOf(viewer, sources);
+    const isThere = [...sight.registrations, ...sight.quarantined].some((one) => one.name === name);
+    return isThere && sources.originOf?.(name)?.source !== 'api';
   }
 
   const common = {

@@ -194,7 +194,7 @@ describe('registrations beside the folder', () => {
     ]);
     expect([...(origins ?? [])].map(([name, { source }]) => [name, source])).to.deep.equal([['acme-b', 'first']]);
     expect(doubles?.map(({ name, problem }) => `${name}: ${problem.file}: ${problem.message}`)).to.deep.equal([
-      'acme-a: git:first/acme-a.yaml: it is not in force: /etc/shr/registrations/acme-all.yaml has the same name and comes first',
+      'acme-a: git:first/acme-a.yaml: it is not in force: /etc/shr/registrations/acme-all.yaml has a registration of the same name and comes first',
     ]);
     expect(quarantined.map(({ problems }) => problems[0]?.message)).to.deep.equal([
       'acme-b.yaml has a registration of that name as well',

@@ -359,11 +359,12 @@ describe('registrations by the admin API', () => {
     expect(current.registrations[0]?.grant?.tenant).to.equal('acme');
   });
 
-  for (const [what, file, text] of [
-    ['a file of its own', 'acme', registrationOf('acme', 'maxRunners: 7\n')],
+  for (const [what, file, has, text] of [
+    ['a file of its own', 'acme', 'the same name', registrationOf('acme', 'maxRunners: 7\n')],
     [
       'a file of several',
       'acme-all',
+      'a registration of the same name',
       stringify({ registrations: { acme: parse(registrationOf('acme', 'maxRunners: 7\n')) } }),
     ],
   ] as const) {
@@ -378,7 +379,7 @@ describe('registrations by the admin API', () => {
       const detail = await detailOf(again);
       expect(detail).to.include({ state: 'overridden', source: 'folder' });
       expect(detail.problems.map(({ message }) => message)).to.deep.equal([
-        `it is not in force: /etc/shr/registrations/${file}.yaml has the same name and comes first`,
+        `it is not in force: /etc/shr/registrations/${file}.yaml has ${has} and comes first`,
       ]);
       expect(current.registrations.find(({ name }) => name === 'acme')?.maxRunners).to.equal(7);
       delete files[`registrations/${file}.yaml`];
@@ -398,6 +399,36 @@ describe('registrations by the admin API', () => {
       ['acme-a', 10],
       ['acme', 3],
     ]);
+  });
+
+  it('are kept elsewhere, too, where a file that is set aside has their name', async () => {
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    await put('emca', registrationOf('emca'), {}, emca);
+    await put('acme', registrationOf('acme'));
+    expect((await remove('acme-b')).status).to.equal(404);
+    files['registrations/acme-b.yaml'] = 'nonsense: 1\n';
+    files['registrations/acme.yaml'] = 'nonsense: 1\n';
+    expect((await remove('acme', {}, emca)).status).to.equal(404);
+    expect(await (await remove('acme')).json()).to.deep.equal({ name: 'acme', deleted: true, elsewhere: true });
+    expect(current.kept?.map(({ name }) => name)).to.deep.equal(['acme']);
+    expect(current.quarantined.map(({ name }) => name)).to.deep.equal(['acme-b']);
+    const absent = await remove('acme-b');
+    expect(absent.status).to.equal(404);
+    expect(await absent.text())
+      .to.include('the API was given no registration acme-b')
+      .and.include('kept elsewhere');
+    const foreign = await (await remove('acme-b', {}, emca)).text();
+    expect(foreign).to.include('no registration acme-b').and.not.include('elsewhere');
+  });
+
+  it('are kept nowhere else where what the API was given is set aside itself', async () => {
+    await put('acme', registrationOf('acme', 'maxRunners: 5\n'));
+    files['dispatcher.yaml'] = PLATFORM.replaceAll('backendKinds: [docker]', 'backendKinds: [process]');
+    const emca = await tokenOf(fixture.ledger, 'admin', ['emca']);
+    await put('own-a', registrationYaml.replace('organization: acme', 'organization: platform'), {}, TOKEN);
+    expect(current.quarantined.map(({ name }) => name)).to.deep.equal(['acme']);
+    expect((await remove('acme', {}, emca)).status).to.equal(404);
+    expect(await (await remove('acme')).json()).to.deep.equal({ name: 'acme', deleted: true, elsewhere: false });
   });
 
   it('do not go over to another tenant with their name', async () => {
