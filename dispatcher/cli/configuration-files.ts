@@ -1,6 +1,9 @@
 /** Resolves the folder given to a command to configuration files. */
 import { stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+
+const DISPATCHER = 'dispatcher.yaml';
+const EXPORT = 'platform.json';
 
 export interface ConfigurationFiles {
   readonly dispatcherFile: string;
@@ -12,11 +15,17 @@ export interface ConfigurationFiles {
  * registrations folder itself: dispatcher.yaml is then next to it or, in a tenants' repository, absent.
  */
 export async function configurationFiles(folder: string, config: string | undefined): Promise<ConfigurationFiles> {
-  const whole = (await exists(join(folder, 'dispatcher.yaml'))) || (await exists(join(folder, 'registrations')));
+  const whole = (await exists(join(folder, DISPATCHER))) || (await exists(join(folder, 'registrations')));
   return {
-    dispatcherFile: config ?? join(whole ? folder : dirname(folder), 'dispatcher.yaml'),
+    dispatcherFile: config ?? join(whole ? folder : dirname(folder), DISPATCHER),
     registrationsFolder: whole ? join(folder, 'registrations') : folder,
   };
+}
+
+/** A file that was named by an option. */
+interface Named {
+  readonly config: string | undefined;
+  readonly platform: string | undefined;
 }
 
 /**
@@ -25,11 +34,36 @@ export async function configurationFiles(folder: string, config: string | undefi
  */
 export async function exportedPlatform(
   { dispatcherFile }: ConfigurationFiles,
-  named: { readonly config: string | undefined; readonly platform: string | undefined },
+  named: Named,
 ): Promise<string | undefined> {
   if (named.platform !== undefined || named.config !== undefined) return named.platform;
-  const usual = join(dirname(dispatcherFile), 'platform.json');
+  const usual = join(dirname(dispatcherFile), EXPORT);
   return !(await exists(dispatcherFile)) && (await exists(usual)) ? usual : undefined;
+}
+
+/** A platform.json that nothing is checked with, as a dispatcher.yaml is beside it and neither was named. */
+export async function unusedExport({ dispatcherFile }: ConfigurationFiles, named: Named): Promise<string | undefined> {
+  if (named.platform !== undefined || named.config !== undefined) return undefined;
+  const usual = join(dirname(dispatcherFile), EXPORT);
+  return (await exists(dispatcherFile)) && (await exists(usual)) ? usual : undefined;
+}
+
+/** The platform.json whose place a new dispatcher.yaml in this folder would take: it is a tenants' repository. */
+export async function replacedExport(folder: string): Promise<string | undefined> {
+  // Registrations are also checked where their folder is named.
+  for (const root of basename(folder) === 'registrations' ? [folder, dirname(folder)] : [folder]) {
+    const usual = join(root, EXPORT);
+    if (!(await exists(join(root, DISPATCHER))) && (await exists(usual))) return usual;
+  }
+  return undefined;
+}
+
+export function hasDispatcherFile(folder: string): Promise<boolean> {
+  return exists(join(folder, DISPATCHER));
+}
+
+export function hasExport(folder: string): Promise<boolean> {
+  return exists(join(folder, EXPORT));
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { NAME } from '../config/schema.ts';
+import { replacedExport } from './configuration-files.ts';
 import { parseName, parseOrganization, parseRepository } from './init/names.ts';
 import { gitWarnings, type NewFile, schemaText, writeNew } from './init/new-file.ts';
 import { tenantCommand } from './init/tenant.ts';
@@ -39,6 +40,16 @@ export const createCommand: CommandModule['createCommand'] = (terminal) =>
 
 async function init(folder: string, options: InitOptions, terminal: Terminal): Promise<void> {
   const root = resolve(terminal.workingFolder, folder);
+  const replaced = await replacedExport(root);
+  if (replaced !== undefined) {
+    const file = shownPath(terminal.workingFolder, replaced);
+    const message = `${file} is there, as in a tenants' repository: a dispatcher.yaml would take its place, and registrations would no longer be checked by what the platform grants`;
+    const cure =
+      'To register, write registrations/NAME.yaml: docs/tenants.md shows how. For a dispatcher of your own, name another folder.';
+    terminal.error(`shr: ${printable(`${message}. ${cure}`)}\n`);
+    terminal.exit(1);
+    return;
+  }
   const owner = options.organization ?? options.repo?.split('/')[0] ?? 'acme';
   const name = options.name ?? (NAME.test(owner.toLowerCase()) ? owner.toLowerCase() : 'first');
   const files = await filesOf(root, name, owner, options);

@@ -5,10 +5,10 @@ import { Command, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
-import { type Inspection, inspectConfiguration } from '../config/load.ts';
+import { type Inspection, inspectConfiguration, wholeFile } from '../config/load.ts';
 import { CertificateError, readKeyPair } from '../http/certificate.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
-import { configurationFiles, exportedPlatform } from './configuration-files.ts';
+import { configurationFiles, exportedPlatform, unusedExport } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
@@ -49,7 +49,9 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
         'text; json; github: annotations of a workflow; sarif: for code scanning (default: text)',
       ).choices(FORMATS),
     )
-    .addOption(new Option('--json', 'the same as --format json: { ok, files, problems, notes }').conflicts('format'))
+    .addOption(
+      new Option('--json', 'the same as --format json: { ok, platform, files, problems, notes }').conflicts('format'),
+    )
     .option('--base <folder>', 'tell what changes for whom, compared with the configuration in this folder')
     .option(
       '--proposed <file>',
@@ -81,10 +83,12 @@ async function validate(
   const shown = (problem: Problem): Problem => ({ ...problem, file: near(problem.file) });
   const apart = isApart && proposed && asProposed ? problemsOf(asProposed, proposed) : [];
   const changes = before && changesBetween(before, inspection);
+  const unused = isApart ? await unusedNote(folder, options, at) : [];
   const former = isApart ? inspection.platform : before?.platform;
   const found: Found = {
     problems: [...apart, ...inspection.problems, ...certificate, ...sizes.problems].map(shown),
-    notes: [...inspection.notes, ...sizes.notes].map(shown),
+    notes: [...unused, ...inspection.notes, ...sizes.notes].map(shown),
+    platform: inspection.platformFile && { ...inspection.platformFile, file: near(inspection.platformFile.file) },
     files: [...new Set([...inspection.files, ...(proposed ? [proposed.file] : [])])].map(near),
     // What the proposed file grants is told with it.
     changes: changes && !isApart ? { ...changes, grants: [] } : changes,
@@ -115,6 +119,20 @@ function judgeOf({ config, platform }: ValidateOptions, at: (path: string) => st
   return config === undefined ? undefined : { file: at(config), kind: 'dispatcher.yaml' };
 }
 
+/** Which of the two counts is easily missed: the workflows take platform.json where both are there. */
+async function unusedNote(
+  folder: string,
+  { config, platform }: ValidateOptions,
+  at: (path: string) => string,
+): Promise<readonly Problem[]> {
+  const unused = await unusedExport(await configurationFiles(at(folder), undefined), { config, platform });
+  if (unused === undefined) return [];
+  const message = 'it was not used: dispatcher.yaml is beside it, and counts';
+  const cure =
+    'In a tenants’ repository, remove dispatcher.yaml, or name this file with --platform; with the platform, keep it elsewhere.';
+  return [wholeFile(unused, message, cure)];
+}
+
 async function inspect(folder: string, options: ValidateOptions, terminal: Terminal): Promise<Inspection> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const config = options.config === undefined ? undefined : at(options.config);
@@ -143,6 +161,8 @@ async function isFolder(path: string): Promise<boolean> {
 interface Found {
   readonly problems: readonly Problem[];
   readonly notes: readonly Problem[];
+  /** What the registrations were checked by. */
+  readonly platform: Inspection['platformFile'];
   /** The files that were read. */
   readonly files: readonly string[];
   /** Undefined without `--base`. */
@@ -152,18 +172,20 @@ interface Found {
 }
 
 function print(format: (typeof FORMATS)[number], found: Found, terminal: Terminal): void {
-  const { problems, notes, files, changes, proposal } = found;
+  const { problems, notes, platform, files, changes, proposal } = found;
   const count = `${counted(files.length, 'file')}, ${counted(problems.length, 'problem')}, ${counted(notes.length, 'note')}`;
   const changed = changes === undefined ? [] : changeLines(changes);
   const heading = changed.length === 0 ? 'Nothing changes.' : 'What changes:';
   const lines = [
     ...(changes === undefined ? [] : [heading, ...changed.map((line) => `  ${line}`)]),
     ...(proposal === undefined ? [] : proposalText(proposal)),
+    ...(platform === undefined ? [] : [`The platform: ${printable(platformWords(platform))}`]),
   ];
   switch (format) {
     case 'json':
       printJson(terminal, {
         ok: problems.length === 0,
+        platform: platform ?? null,
         files,
         problems,
         notes,
@@ -184,6 +206,10 @@ function print(format: (typeof FORMATS)[number], found: Found, terminal: Termina
       for (const note of notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
       for (const line of [...lines, count]) terminal.out(`${line}\n`);
   }
+}
+
+function platformWords({ file, isExport }: NonNullable<Inspection['platformFile']>): string {
+  return isExport ? `${file}, exported from the dispatcher.yaml of the platform team` : file;
 }
 
 /** The files of `listen.public.tls` are secrets as well: without them the service does not start. */

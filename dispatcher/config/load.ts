@@ -128,6 +128,8 @@ export interface Inspection {
   readonly notes: readonly Problem[];
   /** The files that were read. */
   readonly files: readonly string[];
+  /** The one of them that says what the platform is. Undefined: there is none, or it could not be read. */
+  readonly platformFile: { readonly file: string; readonly isExport: boolean } | undefined;
   /** Where a value of a registration is written. */
   readonly placeOf: (registration: string, path: Path) => Promise<Problem | undefined>;
 }
@@ -319,8 +321,12 @@ export async function inspectConfiguration(
     ...read.flatMap(({ instead }) => instead),
     ...conflicts.map(({ problem }) => problem),
   ];
+  const platformFile = sources.exportedPlatform ?? sources.dispatcherFile;
   return {
     platform,
+    platformFile: found.files.has(platformFile)
+      ? { file: platformFile, isExport: sources.exportedPlatform !== undefined }
+      : undefined,
     registrations: read.flatMap(({ registration }) => (registration === undefined ? [] : [registration])),
     quarantined,
     conflicts,
@@ -341,9 +347,7 @@ export async function inspectConfiguration(
     problems: distinct(inReadingOrder([...platformProblems, ...others])),
     placeOf: async (name, path) => (await places.of(name))?.finding(path, '', ''),
     notes: inReadingOrder([...found.notes, ...read.flatMap(({ notes }) => notes)]),
-    files: [sources.exportedPlatform ?? sources.dispatcherFile, ...new Set(all.map(({ file }) => file))].filter(
-      (file) => found.files.has(file),
-    ),
+    files: [platformFile, ...new Set(all.map(({ file }) => file))].filter((file) => found.files.has(file)),
   };
 }
 
@@ -770,7 +774,9 @@ async function registrationFiles(
       found.file(
         folder,
         'there is no registration yet',
-        'Copy an example of the folder, or run `shr init` in an empty one.',
+        sources.exportedPlatform === undefined
+          ? 'Copy an example of the folder, or run `shr init` in an empty one.'
+          : 'Write NAME.yaml in it, by the name that the platform granted; an example may be there.',
         found.notes,
       ),
     );

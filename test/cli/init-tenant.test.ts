@@ -111,7 +111,7 @@ describe('shr init tenant', () => {
     expect(await init('--platform', file)).to.include({ code: 0, error: '' });
     expect(await text('platform.json')).to.equal(await readFile(file, 'utf8'));
     const valid = await shr(['validate'], folder);
-    expect(valid.out).to.include('there is no registration yet').and.include('0 problems');
+    expect(valid.out).to.include('there is no registration yet. Write NAME.yaml in it').and.include('0 problems');
     expect(valid.code).to.equal(0);
     await copyFile(join(folder, 'registrations/acme.example.yaml'), join(folder, 'registrations/web.yaml'));
     expect((await shr(['validate'], folder)).out).to.include(
@@ -126,6 +126,21 @@ describe('shr init tenant', () => {
     expect(out).to.include('kept README.md, it was there\n');
     expect(await text('README.md')).to.equal('ours');
     expect((await init()).out).to.not.include('wrote');
+  });
+
+  it('keeps platform.json, and then only shows the example, too', async () => {
+    await writeFile(join(folder, 'platform.json'), '{}');
+    const { out } = await init('--name', 'web');
+    expect(out).to.include('wrote registrations/web.example.yaml\n').and.not.include('shr platform export');
+  });
+
+  it('writes no platform.json beside a dispatcher.yaml, which would count instead', async () => {
+    await writeFile(join(folder, 'dispatcher.yaml'), 'id: shr\n');
+    await writeFile(join(folder, 'exported.json'), '{}');
+    const { code, out, error } = await init('--platform', 'exported.json');
+    expect({ code, out }).to.deep.equal({ code: 1, out: '' });
+    expect(error).to.include('registrations would be checked by it, and not by platform.json. Name another folder');
+    expect((await init()).code).to.equal(0);
   });
 
   it('is told what is wrong with its options', async () => {

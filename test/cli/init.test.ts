@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -170,7 +170,7 @@ describe('shr init agrees with itself', () => {
       await writeFile(join(folder, 'secrets', name, 'github-token'), 'ghp_token\n', { mode: 0o600 });
       expect(await shr(['validate', '--secrets'], folder)).to.include({
         code: 0,
-        out: '2 files, 0 problems, 0 notes\n',
+        out: 'The platform: dispatcher.yaml\n2 files, 0 problems, 0 notes\n',
       });
       const explain = /^ {2}shr (explain .*)$/m.exec(out)?.[1]?.split(' ') ?? [];
       const explained = await shr(explain, folder);
@@ -188,7 +188,10 @@ describe('shr init agrees with itself', () => {
     await writeFile(file, block);
     await writeFile(join(folder, 'secrets/octo/github-token'), 'ghp_token\n', { mode: 0o600 });
     expect(Object(parse(block)).webhook).to.deep.equal({ secrets: ['${file:secrets/octo/webhook-secret}'] });
-    expect(await shr(['validate', '--secrets'], folder)).to.include({ code: 0, out: '2 files, 0 problems, 0 notes\n' });
+    expect(await shr(['validate', '--secrets'], folder)).to.include({
+      code: 0,
+      out: 'The platform: dispatcher.yaml\n2 files, 0 problems, 0 notes\n',
+    });
   });
 
   it('names files outside the working folder in full', async () => {
@@ -200,6 +203,30 @@ describe('shr init agrees with itself', () => {
   it('prints a folder so that a shell takes it', async () => {
     const { out } = await shr(['init', "it's mine"], folder);
     expect(out).to.include(`shr serve 'it'\\''s mine'\n`);
+  });
+
+  for (const [where, args] of [
+    ['it', []],
+    ['it, with options', ['--organization', 'acme', '--name', 'web']],
+    ['its folder of registrations', ['registrations']],
+  ] as const) {
+    it(`leaves a tenants’ repository as it is, in ${where}`, async () => {
+      await mkdir(join(folder, 'registrations'));
+      await writeFile(join(folder, 'platform.json'), '{}');
+      const { code, out, error } = await shr(['init', ...args], folder);
+      expect({ code, out }).to.deep.equal({ code: 1, out: '' });
+      expect(error).to.match(/^shr: platform\.json is there, .*To register, write registrations\/NAME\.yaml: /);
+      expect(await readdir(folder, { recursive: true })).to.have.members(['platform.json', 'registrations']);
+    });
+  }
+
+  it('writes beside a tenants’ repository, and where a dispatcher.yaml counts already', async () => {
+    await writeFile(join(folder, 'platform.json'), '{}');
+    expect(await shr(['init', 'own'], folder)).to.include({ code: 0 });
+    await writeFile(join(folder, 'dispatcher.yaml'), 'id: shr\n');
+    const { code, out } = await shr(['init'], folder);
+    expect(code).to.equal(0);
+    expect(out).to.include('kept dispatcher.yaml, it was there\n');
   });
 
   for (const args of [

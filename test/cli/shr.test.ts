@@ -183,7 +183,7 @@ describe('shr', () => {
       await writeFile(join(folder, 'secrets/acme-labs/github-token'), 'ghp_token\n', { mode: 0o600 });
       expect(await run(['validate', '--secrets'])).to.deep.equal({
         code: 0,
-        out: '2 files, 0 problems, 0 notes\n',
+        out: 'The platform: dispatcher.yaml\n2 files, 0 problems, 0 notes\n',
         error: '',
       });
     });

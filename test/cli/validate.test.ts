@@ -164,7 +164,7 @@ describe('shr validate', () => {
     await write('registrations/acme.yaml', registration());
     const one = await validate('--json');
     expect(one).to.deep.equal(await validate('--format', 'json'));
-    expect(JSON.parse(one.out)).to.have.keys('ok', 'files', 'problems', 'notes');
+    expect(JSON.parse(one.out)).to.have.keys('ok', 'platform', 'files', 'problems', 'notes');
     expect((await validate('--json', '--format', 'text')).code).to.equal(2);
     expect((await validate('--format', 'xml')).code).to.equal(2);
   });
@@ -197,7 +197,9 @@ describe('shr validate', () => {
       await exportFrom(document);
       await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }] }));
       const { code, out } = await validate();
-      expect(out).to.match(/2 files, 0 problems, 1 note\n$/);
+      expect(out).to.match(
+        /\nThe platform: platform\.json, exported from the dispatcher\.yaml of the platform team\n2 files, 0 problems, 1 note\n$/,
+      );
       expect(code).to.equal(0);
       await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }], organization: 'other' }));
       const refused = await validate();
@@ -210,6 +212,34 @@ describe('shr validate', () => {
       expect(whole.out.split('\n')[0]).to.equal(line);
       const named = await validate('--platform', 'platform.json');
       expect(named.out).to.equal(refused.out);
+    });
+
+    it('says which of two files counts, and warns that the other does not', async () => {
+      await exportFrom(document);
+      await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }] }));
+      await write('dispatcher.yaml', stringify({ ...document, backends: { other: { kind: 'docker' } } }));
+      const { code, out } = await validate();
+      expect(code).to.equal(1);
+      expect(out)
+        .to.include('note: platform.json: it was not used: dispatcher.yaml is beside it, and counts. In a tenants’')
+        .and.match(/\nThe platform: dispatcher\.yaml\n.*\n$/);
+      expect(JSON.parse((await validate('--json')).out).platform).to.deep.equal({
+        file: 'dispatcher.yaml',
+        isExport: false,
+      });
+      const named = await validate('--platform', 'platform.json');
+      expect(named.code).to.equal(0);
+      expect(named.out).to.not.include('not used');
+      expect(JSON.parse((await validate('--platform', 'platform.json', '--json')).out).platform).to.deep.equal({
+        file: 'platform.json',
+        isExport: true,
+      });
+    });
+
+    it('names no platform where none was read', async () => {
+      await write('registrations/acme.yaml', registration());
+      expect((await validate()).out).to.not.include('The platform');
+      expect(JSON.parse((await validate('--json')).out).platform).to.equal(null);
     });
 
     it('explains what a job would get', async () => {

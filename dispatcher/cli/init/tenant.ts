@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { fileProblem } from '../../config/files.ts';
+import { hasDispatcherFile, hasExport } from '../configuration-files.ts';
 import { folderProblem, makeFolder } from '../make-folder.ts';
 import { printable, printJson } from '../output.ts';
 import { shownPath } from '../shown-path.ts';
@@ -56,6 +57,12 @@ async function initTenant(folder: string, options: TenantOptions, terminal: Term
   const root = resolve(terminal.workingFolder, folder);
   let platform: string | undefined;
   if (options.platform !== undefined) {
+    if (await hasDispatcherFile(root)) {
+      const message = `${shownPath(terminal.workingFolder, join(root, 'dispatcher.yaml'))} is there: registrations would be checked by it, and not by platform.json`;
+      terminal.error(`shr: ${printable(`${message}. Name another folder, for a repository of the tenants' own.`)}\n`);
+      terminal.exit(1);
+      return;
+    }
     try {
       platform = await readFile(resolve(terminal.workingFolder, options.platform), 'utf8');
     } catch (error) {
@@ -65,7 +72,9 @@ async function initTenant(folder: string, options: TenantOptions, terminal: Term
       return;
     }
   }
-  const files = filesOf(root, options, platform);
+  // One that is there stays: see below.
+  const hasPlatform = platform !== undefined || (await hasExport(root));
+  const files = filesOf(root, options, { platform, hasPlatform });
   const written: string[] = [];
   const kept: string[] = [];
   try {
@@ -88,16 +97,20 @@ async function initTenant(folder: string, options: TenantOptions, terminal: Term
   }
   for (const path of written) terminal.out(`wrote ${printable(path)}\n`);
   for (const path of kept) terminal.out(`kept ${printable(path)}, it was there\n`);
-  terminal.out(next(options));
+  terminal.out(next(options, hasPlatform));
   for (const warning of warnings) terminal.error(`shr: ${printable(warning)}\n`);
 }
 
-function filesOf(root: string, options: TenantOptions, platform: string | undefined): readonly NewFile[] {
+function filesOf(
+  root: string,
+  options: TenantOptions,
+  { platform, hasPlatform }: { readonly platform: string | undefined; readonly hasPlatform: boolean },
+): readonly NewFile[] {
   const sources: Sources = { repository: options.sources, ref: options.ref };
   const shared = { mode: 0o644, git: 'always' } as const;
   const file = (path: string, text: string): NewFile => ({ path: join(root, path), text, ...shared });
   // A grant decides what may stand in an example: with one at hand it is only shown, and not read.
-  const example = `registrations/${options.name}${platform === undefined ? '' : '.example'}.yaml`;
+  const example = `registrations/${options.name}${hasPlatform ? '.example' : ''}.yaml`;
   return [
     file('README.md', readmeText(options.name, sources)),
     file('.github/CODEOWNERS', codeOwners(options)),
@@ -153,7 +166,7 @@ maxRunners: 10
 `;
 }
 
-function next({ sources, ref, platform }: TenantOptions): string {
+function next({ sources, ref }: TenantOptions, hasPlatform: boolean): string {
   const steps = [
     ...(sources === NO_SOURCES || ref === NO_REF
       ? [
@@ -161,7 +174,7 @@ function next({ sources, ref, platform }: TenantOptions): string {
         ]
       : []),
     'In .github/CODEOWNERS, write your teams.',
-    ...(platform === undefined
+    ...(!hasPlatform
       ? ['Where dispatcher.yaml is, run `shr platform export --out platform.json`, and add that file here.']
       : []),
     'Commit, push, and protect the branch main: a pull request, the check `validate / validate`, a review of code owners.',
