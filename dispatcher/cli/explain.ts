@@ -11,14 +11,16 @@ import { type GrantedBy, grantedBy } from '../admission/granted.ts';
 import { presetsUsed, type UsedPreset } from '../admission/presets.ts';
 import { whyWithheld } from '../admission/tenant-grant.ts';
 import { shapeInWords } from '../admission/wish-words.ts';
+import type { Platform } from '../config/dispatcher.ts';
 import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration, unreadSources } from '../config/load.ts';
 import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
-import { readLabels } from '../labels/grammar.ts';
+import { isBuiltIn, readLabels } from '../labels/grammar.ts';
 import { collectOverrides } from '../labels/overrides.ts';
 import { foldLabel } from '../labels/values.ts';
 import type { Registration } from '../model/registration.ts';
+import { localUrl } from './admin-target.ts';
 import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { explainRunning, type JobOptions, type RunningOptions } from './explain-running.ts';
 import { loadFits } from './fits.ts';
@@ -138,19 +140,15 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
       inspection,
       terminal,
     );
+    const unreadNotes = notRead(admission, job, files.dispatcherFile, inspection.platform);
     const found: Found = {
       fits: providers,
       observes: matched?.observe === true,
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
       presets: presetsOf(matched, labels),
       unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
-      notes: [
-        ...[organizationNote(admission, registrations)].filter((one) => one !== undefined),
-        ...unreadSources(files.dispatcherFile, inspection.platform.config).map(
-          ({ message }) => `${message}: ask the dispatcher with --url or --profile`,
-        ),
-      ],
-      isPartial: (inspection.platform.config?.sources ?? []).length > 0,
+      notes: [...[organizationNote(admission, registrations)].filter((one) => one !== undefined), ...unreadNotes],
+      isPartial: unreadNotes.length > 0,
       withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
     };
     if (options.json === true) printJson(terminal, describe(admission, found));
@@ -183,6 +181,23 @@ function organizationNote(admission: Admission, registrations: readonly Registra
   return mode === undefined
     ? undefined
     : `the defaults of the organization (${mode}) are not read here: ask a running dispatcher with --url or --profile`;
+}
+
+/** Registrations that are not in the files: of sources, and what the API of a dispatcher that serves these files was given. */
+function notRead(
+  admission: Admission,
+  job: JobSubject,
+  dispatcherFile: string,
+  { config, known }: Platform,
+): readonly string[] {
+  const sources = unreadSources(dispatcherFile, config);
+  if (sources.length > 0) return sources.map(({ message }) => `${message}: ask the dispatcher with --url or --profile`);
+  // Whatever the API was given: no registration has a label that every self-hosted runner has.
+  const couldBeTheirs = job.labels.some((label) => !isBuiltIn(foldLabel(label)));
+  if (!known || admission.outcome !== 'not-ours' || !couldBeTheirs) return [];
+  const url = config === undefined ? undefined : localUrl(config.adminListen)?.origin;
+  const ask = `ask it with --url${url === undefined ? '' : ` ${url}`} or --profile`;
+  return [`registrations that the API of a running dispatcher was given are not read here: ${ask}`];
 }
 
 function registrationOf(admission: Admission, registrations: readonly Registration[]): Registration | undefined {

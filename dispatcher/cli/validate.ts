@@ -57,7 +57,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       '--proposed <file>',
       'a dispatcher.yaml or platform.json that is not in force: its problems, and what it would change for whom; read as text, and the registrations are judged by it only without --config and --platform',
     )
-    .option('--summary <file>', 'append a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY');
+    .option('--summary <file>', 'append a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY')
+    .addHelpText(
+      'after',
+      '\nRegistrations of git sources and of the admin API are not read: `shr registrations` shows those that a dispatcher has.\n',
+    );
   return command.action((folder: string, options: ValidateOptions) => validate(folder, options, { command, terminal }));
 };
 

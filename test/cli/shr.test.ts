@@ -421,7 +421,7 @@ describe('shr', () => {
       expect(code).to.equal(1);
       expect(out).to.include('not ours').and.include('`gpu`');
       expect((await explain('--labels', 'serverless-hosted-runner', '--host', 'ghes.example')).out).to.include(
-        'no registration claims acme/web on ghes.example',
+        'no registration that was read claims acme/web on ghes.example',
       );
     });
 
@@ -462,6 +462,38 @@ describe('shr', () => {
       expect(said.reason).to.include('no registration that was read claims');
       expect((await explain(...labels)).out).to.include(note);
       expect((await run(['validate'])).out).to.include(`sources: ${note}. Ask the dispatcher`);
+    });
+
+    it('says of a job that no file claims that the API of a running dispatcher may have been given more', async () => {
+      const note =
+        /^note +registrations that the API of a running dispatcher was given are not read here: ask it with --url/m;
+      const labels = ['--labels', 'serverless-hosted-runner'];
+      const { code, out } = await run(['explain', ...labels, '--repo', 'other/lab']);
+      expect(code).to.equal(1);
+      expect(out).to.match(/^outcome +not ours, by the registrations that were read$/m);
+      expect(out).to.include('no registration that was read claims other/lab');
+      expect(out).to.match(note).and.include('--url http://127.0.0.1:9090 or --profile');
+      const said = JSON.parse((await run(['explain', '--json', ...labels, '--repo', 'other/lab'])).out);
+      expect(said.note).to.include('ask it with --url http://127.0.0.1:9090');
+      expect((await explain('--labels', 'serverless-hosted-runner,gpu')).out).to.match(note);
+      await change('dispatcher.yaml', 'id: shr', 'listen: { admin: "127.0.0.1:0" }\nid: shr');
+      expect((await explain('--labels', 'serverless-hosted-runner,gpu')).out).to.match(
+        /ask it with --url or --profile$/m,
+      );
+      expect((await explain(...labels)).out, 'a runner').to.not.include('not read here');
+      expect((await run(['validate'])).out).to.not.include('not read here');
+      expect((await run(['validate', '--help'])).out).to.match(/admin API .* not read/);
+      await rm(join(folder, 'dispatcher.yaml'));
+      const alone = await run(['explain', ...labels, '--repo', 'other/lab']);
+      expect(alone.out, 'no platform').to.not.include('not read here');
+    });
+
+    it('says so by a platform.json, too', async () => {
+      await run(['platform', 'export', '--out', 'platform.json']);
+      await rm(join(folder, 'dispatcher.yaml'));
+      const { out } = await run(['explain', '--labels', 'x', '--repo', 'other/lab']);
+      expect(out).to.match(/^outcome +not ours, by the registrations that were read$/m);
+      expect(out).to.match(/^note +registrations that the API .* ask it with --url or --profile$/m);
     });
 
     // J5
