@@ -242,6 +242,11 @@ export class Backends {
     this.canaries.release(runner);
   }
 
+  /** Its outcome takes longer than the next launch may wait, which may test what is closed instead. */
+  releaseTest(runner: string): void {
+    this.#breakers.release(runner);
+  }
+
   /** Its outcome says whether something that is closed there opens again. */
   isTest(runner: string): boolean {
     return this.#breakers.isProbe(runner);

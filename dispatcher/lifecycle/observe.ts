@@ -113,7 +113,9 @@ async function countStart(
   const launchMs = tenants.get(registration)?.registration.timeouts.launchMs ?? 0;
   const isNew = cameOnline && isAhead(after);
   if (isNew) {
-    if (hasLasted(before, after, context.now(), launchMs)) await backends.recordOnline(launched);
+    // Whether it lasts is known only later: until then the next launch tests what is closed.
+    if (after.state === 'online') backends.releaseTest(name);
+    if (hasLasted(before, after, launchMs)) await backends.recordOnline(launched);
   } else if (after.state === 'online' || after.state === 'busy' || (after.state === 'draining' && cameOnline)) {
     await backends.recordOnline(launched);
   }
@@ -124,7 +126,7 @@ async function countStart(
   // Without a registration, one whose container is absent is gone at once.
   if (after.state !== 'draining' && after.state !== 'gone') return;
   const ofBackend = after.failure?.source === backendSource(registration, backend);
-  const failed = isNew ? instanceIsOver(after) : !cameOnline;
+  const failed = isNew ? endedSoon(before, after, context.now(), launchMs) : !cameOnline;
   if (after.failure !== null && ofBackend && after.instanceId !== null && failed) {
     metrics.launchFailed(registration, backend, after.failure.kind);
     context.startFailed(launched, after.failure, candidate ?? undefined);
@@ -138,14 +140,28 @@ async function countStart(
   backends.release(name);
 }
 
+/** One that is registered ahead of its job, comes online and ends soon after is a start that failed, too. */
+function endedSoon(before: RunnerRow, after: RunnerRow, nowMs: number, launchMs: number): boolean {
+  if (!instanceIsOver(after)) return false;
+  // GitHub has been asked since, which takes its time.
+  if (awaitsLastWord(before)) return true;
+  // The service may have remarked on it long before: only its end tells.
+  const endedAtMs = after.firstMissAtMs ?? nowMs;
+  return endedAtMs - (after.onlineAtMs ?? endedAtMs) < launchMs;
+}
+
 /**
- * One that is registered ahead of its job, comes online and ends soon after is a start that failed, too. One that has been
- * online for as long as a start may take has started: said once, or it would speak for those that are launched much later.
+ * One that has been online for as long as a start may take, or as it is to wait, has started. That is said at the look that
+ * sees it pass: later it would speak for those that are launched much later.
  */
-function hasLasted(before: RunnerRow, { onlineAtMs, state }: RunnerRow, nowMs: number, launchMs: number): boolean {
-  if (state !== 'online' || onlineAtMs === null) return false;
-  const lastedAtMs = onlineAtMs + launchMs;
-  return nowMs >= lastedAtMs && (before.lastIdleAtMs ?? 0) < lastedAtMs;
+function hasLasted(before: RunnerRow, after: RunnerRow, launchMs: number): boolean {
+  const { idleLimitMs, lastIdleAtMs, misses, onlineAtMs } = after;
+  // GitHub shows it for a while after its end.
+  if (instanceIsOver(after) || misses > 0 || onlineAtMs === null) return false;
+  // Without the earlier one, GitHub called it offline meanwhile: whether it has been said is not known.
+  if (lastIdleAtMs === null || before.lastIdleAtMs === null) return false;
+  const lastedAtMs = onlineAtMs + Math.min(launchMs, idleLimitMs ?? launchMs);
+  return before.lastIdleAtMs < lastedAtMs && lastIdleAtMs >= lastedAtMs;
 }
 
 /**

@@ -368,8 +368,8 @@ describe('standby of registered runners', () => {
   });
 
   /** Each one that came online ends. */
-  async function endAll(exitCode: number, isRemoved: boolean): Promise<void> {
-    for (const { name } of (await live()).filter(({ state }) => state === 'online')) {
+  async function endAll(exitCode: number, isRemoved: boolean, except?: string): Promise<void> {
+    for (const { name } of (await live()).filter((one) => one.state === 'online' && one.name !== except)) {
       const instance = fixture.instances.get(name);
       if (instance === undefined || instance.state !== 'running') continue;
       const reason = { kind: 'exited', message: 'it ended', exitCode } as const;
@@ -411,6 +411,98 @@ describe('standby of registered runners', () => {
     }
     expect(launched).to.have.length(7);
     expect(await fixture.ledger.breakers()).to.deep.equal([]);
+  });
+
+  it('holds no late end against its image, whatever the service had remarked on it', async () => {
+    await open();
+    for (let at = 0; at < 4; at += 1) {
+      await comeOnline(...fixture.runners.keys());
+      for (const { name } of await live()) {
+        const instance = fixture.instances.get(name);
+        const reason = { kind: 'spot-reclaimed', message: 'it will be taken back' } as const;
+        if (instance?.state === 'running') fixture.instances.set(name, { ...instance, reason });
+      }
+      await fixture.advance(HOUR);
+      expect((await live()).map(({ failure }) => failure?.kind)).to.deep.equal(['spot-reclaimed']);
+      await endAll(1, false);
+      await fixture.advance(2 * MINUTE);
+    }
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
+    expect(launched).to.have.length(5);
+  });
+
+  /** What is closed for its image and shape. */
+  async function closeByFailures(except?: string): Promise<void> {
+    for (let at = 0; at < 3; at += 1) {
+      await comeOnline(...fixture.runners.keys());
+      await endAll(1, false, except);
+      await fixture.advance(40_000);
+    }
+    const [breaker] = await fixture.ledger.breakers();
+    expect(breaker).to.include({ rule: 'start', failures: 3 });
+  }
+
+  it('keeps no job waiting for as long as a start may take that tests a closed backend and is online', async () => {
+    await open();
+    await closeByFailures();
+    await fixture.advance(MINUTE);
+    const before = launched.length;
+    await comeOnline(...fixture.runners.keys());
+    await fixture.tell(...[1, 2].map((jobId) => told(fixture, { jobId })));
+    await fixture.advance(20_000);
+    expect(launched.length).to.be.greaterThan(before);
+  });
+
+  it('opens a backend that it tests, though it lives for less than a start may take', async () => {
+    await open({ registrations: [acme({ standby: [pool({ maxAgeMs: 5 * MINUTE })] })] });
+    await closeByFailures();
+    await fixture.advance(MINUTE);
+    await comeOnline(...fixture.runners.keys());
+    await fixture.advance(6 * MINUTE);
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
+  });
+
+  it('opens nothing for having lasted a second time, after GitHub called it offline', async () => {
+    await open({ registrations: [acme({ standby: [pool({ size: 2 })] })] });
+    const first = nameOf(0);
+    await comeOnline(first, nameOf(1));
+    await fixture.advance(12 * MINUTE);
+    await endAll(1, false, first);
+    await fixture.advance(2 * MINUTE);
+    await closeByFailures(first);
+    const listed = fixture.runners.get(first);
+    if (listed === undefined) throw new Error('it is not listed');
+    listed.online = false;
+    await fixture.advance(3 * MINUTE);
+    expect((await fixture.ledger.runner(first))?.lastIdleAtMs).to.equal(null);
+    listed.online = true;
+    await fixture.advance(3 * MINUTE);
+    expect((await fixture.ledger.runner(first))?.lastIdleAtMs).not.to.equal(null);
+    expect(await fixture.ledger.breakers()).to.have.length(1);
+  });
+
+  it('opens a backend that it tests as soon as it gets a job', async () => {
+    await open();
+    await closeByFailures();
+    await fixture.advance(MINUTE);
+    const name = launched.at(-1)?.name ?? '';
+    await comeOnline(name);
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await take(name, 1);
+    expect((await fixture.ledger.runner(name))?.state).to.equal('busy');
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
+  });
+
+  it('launches no image again and again whose containers vanish, however short a start may take', async () => {
+    await open({ registrations: [acme({ timeouts: { launchMs: 2 * MINUTE, idleMs: 5 * MINUTE } })] });
+    for (let at = 0; at < 60; at += 1) {
+      await comeOnline(...fixture.runners.keys());
+      for (const { name } of (await live()).filter(({ state }) => state === 'online')) fixture.instances.delete(name);
+      await fixture.advance(50_000);
+    }
+    const [breaker] = await fixture.ledger.breakers();
+    expect(breaker).to.include({ rule: 'start' });
+    expect(launched.length, 'in an hour').to.be.within(4, 10);
   });
 
   it('holds the demand for the hook', async () => {
