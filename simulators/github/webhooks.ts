@@ -23,7 +23,7 @@ export interface DeliveryRecord {
   durationS: number;
   /** `pending`, `OK`, or the failure, in GitHub's words. */
   status: string;
-  /** 0 while pending, and if there was no answer. */
+  /** 0 while pending; without an answer what GitHub lists then: 502, 504. */
   statusCode: number;
   responseHeaders: Readonly<Record<string, string>>;
   responseBody: string | null;
@@ -60,6 +60,8 @@ export class Webhooks {
 
   /** Every subscribed hook gets the event, with the fields for its kind. */
   emit(event: string, action: string, repository: Repository, body: Readonly<Record<string, unknown>>): void {
+    // One for the event, whichever hooks it goes to.
+    const guid = this.#world.uuid();
     for (const hook of this.#world.hooks.values()) {
       if (!hook.active || !(hook.events.includes(event) || hook.events.includes('*'))) continue;
       const reach = this.#reach(hook, repository);
@@ -74,7 +76,7 @@ export class Webhooks {
           ? { installation: { id: reach.installation.id, node_id: nodeId('Installation', reach.installation.id) } }
           : {}),
       };
-      this.#deliver({
+      this.#deliver(guid, {
         hook,
         event,
         action,
@@ -160,15 +162,14 @@ export class Webhooks {
       : {};
   }
 
-  #deliver(event: HookEvent): void {
+  #deliver(guid: string, event: HookEvent): void {
     const faults = this.#faults.settings.webhooks;
     if (this.#faults.happens(faults.vanish)) return;
     const { hook } = event;
-    const guid = this.#world.uuid();
     const make = () => this.#record(event, { guid, redelivery: false });
     const record = make();
     if (this.#faults.happens(faults.lose)) {
-      this.#fail(record, 'failed to connect to host', 0);
+      this.#fail(record, 'failed to connect to host', 502);
       return;
     }
     if (this.#faults.happens(faults.double)) this.#enqueue(make());

@@ -154,10 +154,12 @@ function addDeliveries(
   router.add('GET', `${base}/deliveries`, (call) => {
     const hook = hookOf(call, 'read');
     const wish = call.query.get('status');
+    if (wish !== null && !(wish in classes))
+      throw new Refusal(422, 'Validation Failed', { errors: [{ code: 'invalid', field: 'status' }] });
     const all = context.webhooks
       .log(hook)
       .filter((record) => record.status !== 'pending' && recent(record))
-      .filter((record) => wish === null || (wish === 'success') === isFine(record));
+      .filter((record) => wish === null || wish === classOf(record));
     const size = pageSize(call);
     const cursor = call.query.get('cursor');
     const from = cursor === null ? 0 : all.findIndex(({ id }) => `v1_${id}` === cursor);
@@ -186,8 +188,11 @@ function addDeliveries(
   });
 }
 
-function isFine({ statusCode }: DeliveryRecord): boolean {
-  return statusCode >= 200 && statusCode < 300;
+const classes = { success: [200, 399], failure: [400, 599] } as const;
+
+/** As the description of the parameter `status` has them. */
+function classOf({ statusCode }: DeliveryRecord): string | undefined {
+  return Object.entries(classes).find(([, [from, to]]) => statusCode >= from && statusCode <= to)?.[0];
 }
 
 function itemPayload(record: DeliveryRecord) {

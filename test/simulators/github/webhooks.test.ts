@@ -4,7 +4,7 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
 import { expect } from 'chai';
 import { type GithubSimulator, type SimulatorOptions, startGithubSimulator } from '../../../simulators/github/index.ts';
-import { asApp, asPerson } from './client.ts';
+import { asApp, asPerson, bare, refusal } from './client.ts';
 import { ManualClock } from './manual-clock.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
 import { WireRunner } from './wire-runner.ts';
@@ -200,6 +200,44 @@ describe('GitHub simulator: webhooks', () => {
     const all = await octokit.paginate(octokit.apps.listWebhookDeliveries, { per_page: 2 });
     expect(all).to.have.length(6);
     expect(new Set(all.map(({ id }) => id)).size).to.equal(6);
+  });
+
+  it('lists those that failed, or those that did not, and nothing older than three days', async () => {
+    await simulator.close();
+    const clock = new ManualClock();
+    await start({ clock });
+    receiver.answerWith(503);
+    simulator.pushWorkflow({ ...target, yaml });
+    await settled();
+    receiver.answerWith(302);
+    simulator.pushWorkflow({ ...target, yaml });
+    await settled();
+    const octokit = asApp(simulator);
+    const listed = async (status?: 'success' | 'failure') => {
+      const { data } = await octokit.request('GET /app/hook/deliveries', status === undefined ? {} : { status });
+      return data.map(({ status_code }) => status_code);
+    };
+    expect(await listed('failure')).to.deep.equal([503, 503]);
+    expect(await listed('success')).to.deep.equal([302, 302]);
+    const unknown = await bare(simulator, 'GET /app/hook/deliveries?status=lost', { token: simulator.tokens[0] });
+    expect(unknown.status, 'only the App itself').to.equal(401);
+    const [oldest] = simulator.deliveries();
+    clock.advance(3 * 24 * 3_600_000);
+    // What is left was sent since, as the jobs were cancelled after a day in the queue.
+    expect(await listed('success')).to.deep.equal([]);
+    const again = octokit.apps.redeliverWebhookDelivery({ delivery_id: oldest?.id ?? 0 });
+    expect(await refusal(again)).to.equal(404);
+  });
+
+  it('gives an event one GUID, whichever hooks it goes to', async () => {
+    const other = await startReceiver('another');
+    simulator.addHook({ on: 'acme', url: other.url, secret: 'another' });
+    simulator.pushWorkflow({ ...target, yaml });
+    await settled();
+    const [first] = jobEvents();
+    expect(first).to.not.equal(undefined);
+    expect(other.received.map(({ event, guid }) => `${event} ${guid}`)).to.include(`workflow_job ${first?.guid}`);
+    await other.close();
   });
 
   it('gives a receiver ten seconds, and never tries again by itself', async () => {
