@@ -632,6 +632,83 @@ export interface StateLedger {
   putCursor(name: string, value: string, nowMs: number): Promise<void>;
 }
 
+/** Of one log, those that are over included: beyond it the share with the most gives way. */
+export const MAX_MISSED_OF_LOG = 10_000;
+/** Of one repository or installation in it. */
+export const MAX_MISSED_OF_SHARE = 2_000;
+
+/** An entry of one of GitHub's logs of deliveries. */
+export interface ListedDelivery {
+  readonly guid: string;
+  readonly deliveryId: string;
+  readonly share: string;
+  readonly rank: number;
+  readonly deliveredAtMs: number;
+  /** More than 0: so many of its attempts count as made. */
+  readonly attempts: number;
+}
+
+export interface ListedDeliveries {
+  readonly log: string;
+  readonly endpoint: string;
+  readonly deliveries: readonly ListedDelivery[];
+  /** False: they are only compared with what was recorded. */
+  readonly isOurs: boolean;
+  /** Put in the same transaction. */
+  readonly cursor?: { readonly name: string; readonly value: string };
+  readonly nowMs: number;
+}
+
+export interface NotedDeliveries {
+  /** How many were recorded when they came. */
+  readonly recorded: number;
+  /** How many are missing and were not known to be. */
+  readonly missed: number;
+  /** How many of those there is no room for. */
+  readonly dropped: number;
+}
+
+export interface DueDelivery {
+  readonly guid: string;
+  readonly deliveryId: string;
+  /** Before this one. */
+  readonly attempts: number;
+}
+
+export interface WantedRedeliveries {
+  readonly log: string;
+  readonly endpoint: string;
+  readonly mostAttempts: number;
+  readonly limit: number;
+  readonly nowMs: number;
+  /** After so many attempts. */
+  readonly nextDueAtMs: (attempts: number) => number;
+}
+
+export interface BegunRedeliveries {
+  /** How many have been recorded meanwhile, and how many never will be. */
+  readonly arrived: number;
+  readonly givenUp: number;
+  readonly due: readonly DueDelivery[];
+}
+
+/** Deliveries that GitHub's logs have and that were never recorded here. */
+export interface MissedDeliveryLedger {
+  noteListed(listed: ListedDeliveries): Promise<NotedDeliveries>;
+  /** Counts an attempt of each that it returns, on disk when it resolves. None of them has been recorded. */
+  beginRedeliveries(wanted: WantedRedeliveries): Promise<BegunRedeliveries>;
+  /** Those attempts were not made. */
+  takeBackRedeliveries(
+    log: string,
+    deliveries: readonly DueDelivery[],
+    when: { readonly dueAtMs: number; readonly nowMs: number },
+  ): Promise<void>;
+  /** GitHub does not have it any more. */
+  giveUpRedelivery(log: string, guid: string, nowMs: number): Promise<void>;
+  /** How many are open, by log; logs without are left out. */
+  openMissed(): Promise<ReadonlyMap<string, number>>;
+}
+
 export type Role = 'viewer' | 'operator' | 'admin';
 
 /** A token of the admin API. */
@@ -794,6 +871,7 @@ export interface Ledger
     LaneLedger,
     RunnerLedger,
     StateLedger,
+    MissedDeliveryLedger,
     RegistrationLedger,
     ApiRegistrationLedger,
     AccessLedger,

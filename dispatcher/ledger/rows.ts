@@ -512,6 +512,29 @@ export function versionHash(row: unknown): Pick<RegistrationVersion, 'name' | 'h
   return versionHashSchema.parse(row);
 }
 
+const guidSchema = z.object({ guid: text });
+const dueDeliverySchema = z.object({ guid: text, deliveryId: text, attempts: integer });
+const shareOfMissedSchema = z.object({ share: z.string(), count: integer });
+const logOfMissedSchema = z.object({ log: text, count: integer });
+
+export function guidOf(row: unknown): string {
+  return guidSchema.parse(row).guid;
+}
+
+export function dueDelivery(row: unknown): z.output<typeof dueDeliverySchema> {
+  return dueDeliverySchema.parse(row);
+}
+
+export function shareOfMissed(row: unknown): readonly [share: string, count: number] {
+  const { share, count } = shareOfMissedSchema.parse(row);
+  return [share, count];
+}
+
+export function logOfMissed(row: unknown): readonly [log: string, count: number] {
+  const { log, count } = logOfMissedSchema.parse(row);
+  return [log, count];
+}
+
 export function cursorValue(row: unknown): string {
   return cursorSchema.parse(row).value;
 }

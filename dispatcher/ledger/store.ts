@@ -12,6 +12,7 @@ import * as jobChecks from './steps/job-checks.ts';
 import * as jobs from './steps/jobs.ts';
 import * as lanes from './steps/lanes.ts';
 import * as leases from './steps/leases.ts';
+import * as missed from './steps/missed-deliveries.ts';
 import * as outputs from './steps/output.ts';
 import * as pruning from './steps/pruning.ts';
 import * as versions from './steps/registration-versions.ts';
@@ -152,6 +153,18 @@ export function ledgerOn(store: Store): Ledger {
       store.writeDurably((context) => leases.acquireLease(context, name, holder, nowMs, ttlMs)),
     cursor: (name) => store.read((context) => cursors.cursor(context, name)),
     putCursor: (name, value, nowMs) => store.write((context) => cursors.putCursor(context, name, value, nowMs)),
+
+    noteListed: (listed) => store.write((context) => missed.noteListed(context, listed)),
+    beginRedeliveries: (wanted) =>
+      store.writeDurably(
+        (context) => missed.beginRedeliveries(context, wanted),
+        ({ due }) => due.length > 0,
+      ),
+    takeBackRedeliveries: (log, deliveries, when) =>
+      store.write((context) => missed.takeBackRedeliveries(context, log, deliveries, when)),
+    giveUpRedelivery: (log, guid, nowMs) =>
+      store.write((context) => missed.giveUpRedelivery(context, log, guid, nowMs)),
+    openMissed: () => store.read((context) => missed.openMissed(context)),
 
     createToken: (token) => store.writeDurably((context) => access.createToken(context, token)),
     tokenByHash: (hash) => store.read((context) => access.tokenByHash(context, hash)),

@@ -72,6 +72,27 @@ interface RunnerOutputsTable {
   keptAtMs: number;
 }
 
+/** What was found in one of GitHub's logs of deliveries and is not in `deliveries`. */
+export interface MissedDeliveriesTable {
+  /** Whose log: see `hook-logs.ts`. */
+  log: string;
+  guid: string;
+  /** By which GitHub knows the attempt: up to 64 bits, so a text. */
+  deliveryId: string;
+  /** Whose part of the bound it takes: a repository or an installation. */
+  share: string;
+  /** 0 for those that start jobs: they go first. */
+  rank: number;
+  deliveredAtMs: number;
+  /** How often GitHub was asked to send it again. Counted before it is asked. */
+  attempts: number;
+  /** When it may be asked next. */
+  dueAtMs: number;
+  /** `arrived` or `given-up`; null while it is open. */
+  ended: string | null;
+  changedAtMs: number;
+}
+
 type BreakersTable = Omit<Breaker, 'failure'> & FailureColumns;
 
 interface LeasesTable {
@@ -121,6 +142,7 @@ export interface Tables {
   runners: RunnersTable;
   runnerTimeline: RunnerTimelineTable;
   runnerOutputs: RunnerOutputsTable;
+  missedDeliveries: MissedDeliveriesTable;
   breakers: BreakersTable;
   leases: LeasesTable;
   cursors: CursorsTable;

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { describeIntake } from './describe-intake.ts';
 import { describeJobs } from './describe-jobs.ts';
 import { describeLanes } from './describe-lanes.ts';
+import { describeMissedDeliveries } from './describe-missed-deliveries.ts';
 import { describeRetention } from './describe-retention.ts';
 import { describeRunners } from './describe-runners.ts';
 import { describeState } from './describe-state.ts';
@@ -20,6 +21,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
     describeLanes(at);
     describeRunners(at);
     describeState(at);
+    describeMissedDeliveries(at);
     describeRetention(at);
 
     describe('a restart', () => {

@@ -603,6 +603,33 @@ const twentySeventh: Migration = {
   statements: ({ schema }) => [schema.alterTable('runners').addColumn('candidate', 'text').compile()],
 };
 
+const twentyEighth: Migration = {
+  version: 28,
+  name: "deliveries of GitHub's logs that never arrived",
+  statements: ({ schema }) =>
+    [
+      schema
+        .createTable('missedDeliveries')
+        .addColumn('log', 'text', (column) => column.notNull())
+        .addColumn('guid', 'text', (column) => column.notNull())
+        .addColumn('deliveryId', 'text', (column) => column.notNull())
+        .addColumn('share', 'text', (column) => column.notNull())
+        .addColumn('rank', integer, (column) => column.notNull())
+        .addColumn('deliveredAtMs', integer, (column) => column.notNull())
+        .addColumn('attempts', integer, (column) => column.notNull())
+        .addColumn('dueAtMs', integer, (column) => column.notNull())
+        .addColumn('ended', 'text')
+        .addColumn('changedAtMs', integer, (column) => column.notNull())
+        .addPrimaryKeyConstraint('missedDeliveriesKey', ['log', 'guid']),
+      schema.createIndex('missedDeliveriesByAge').on('missedDeliveries').columns(['changedAtMs']),
+      schema
+        .createIndex('missedDeliveriesOpen')
+        .on('missedDeliveries')
+        .columns(['log', 'dueAtMs'])
+        .where(sql.ref('ended'), 'is', null),
+    ].map((statement) => statement.compile()),
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -628,6 +655,7 @@ export const migrations: readonly Migration[] = [
   twentyFifth,
   twentySixth,
   twentySeventh,
+  twentyEighth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -3,6 +3,7 @@ import type { Retention } from '../ledger.ts';
 import * as historyQueries from '../queries/history.ts';
 import * as rows from '../rows.ts';
 import { pruneAudit } from './access.ts';
+import { pruneMissed } from './missed-deliveries.ts';
 import { countDeleted, pruneLongest } from './shares.ts';
 import { type Context, firstOf, type Step } from './step.ts';
 
@@ -31,7 +32,8 @@ export function* prune(context: Context, nowMs: number, retention: Retention, li
       : 0;
   const deliveries = deliveriesByAge.changed + deliveriesByCount;
   const audits = yield* pruneAudit(context, nowMs, limit, retention.maxAudit);
-  return audits + deliveries + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
+  const missed = yield* pruneMissed(context, nowMs, limit);
+  return missed + audits + deliveries + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
 }
 
 /**

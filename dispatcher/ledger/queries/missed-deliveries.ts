@@ -1,0 +1,165 @@
+/** Deliveries that GitHub's logs have and that were never recorded. */
+import { sql } from 'kysely';
+import type { Tables } from '../tables.ts';
+import type { Builder, Query } from './fixed.ts';
+import { atMost } from './terms.ts';
+
+export function recordedGuids(builder: Builder, endpoint: string, guids: readonly string[]): Query {
+  return builder
+    .selectFrom('deliveries')
+    .select('guid')
+    .where('endpoint', '=', endpoint)
+    .where('guid', 'in', guids)
+    .compile();
+}
+
+/** Of a log: what is known of these. */
+export function missedByGuid(builder: Builder, log: string, guids: readonly string[]): Query {
+  return builder
+    .selectFrom('missedDeliveries')
+    .select(['guid', 'ended'])
+    .where('log', '=', log)
+    .where('guid', 'in', guids)
+    .compile();
+}
+
+export function insertMissed(builder: Builder, row: Tables['missedDeliveries']): Query {
+  return builder
+    .insertInto('missedDeliveries')
+    .values(row)
+    .onConflict((conflict) => conflict.columns(['log', 'guid']).doNothing())
+    .compile();
+}
+
+/** Of one log, those that are over included. Those with the most first. */
+export function missedByShare(builder: Builder, log: string): Query {
+  return builder
+    .selectFrom('missedDeliveries')
+    .select(({ fn }) => ['share', fn.countAll<number>().as('count')])
+    .where('log', '=', log)
+    .groupBy('share')
+    .orderBy('count', 'desc')
+    .orderBy('share')
+    .compile();
+}
+
+/** The last of a share: those that are over first, as nothing more is done for them. */
+export function dropMissed(builder: Builder, log: string, share: string): Query {
+  return builder
+    .deleteFrom('missedDeliveries')
+    .where('log', '=', log)
+    .where('guid', 'in', (query) =>
+      query
+        .selectFrom('missedDeliveries')
+        .select('guid')
+        .where('log', '=', log)
+        .where('share', '=', share)
+        .orderBy(sql`ended is null`)
+        .orderBy('deliveredAtMs', 'desc')
+        .orderBy('guid')
+        .limit(atMost(1)),
+    )
+    .compile();
+}
+
+/** Open ones that have been recorded since are over. */
+export function endArrived(builder: Builder, log: string, endpoint: string, nowMs: number): Query {
+  return builder
+    .updateTable('missedDeliveries')
+    .set({ ended: 'arrived', changedAtMs: nowMs })
+    .where('log', '=', log)
+    .where('ended', 'is', null)
+    .where('guid', 'in', (query) =>
+      query
+        .selectFrom('deliveries')
+        .select('deliveries.guid')
+        .whereRef('deliveries.guid', '=', 'missedDeliveries.guid')
+        .where('endpoint', '=', endpoint),
+    )
+    .compile();
+}
+
+/** Open ones that were asked for as often as they may be, and whose last time is over. */
+export function endHopeless(builder: Builder, log: string, mostAttempts: number, nowMs: number): Query {
+  return builder
+    .updateTable('missedDeliveries')
+    .set({ ended: 'given-up', changedAtMs: nowMs })
+    .where('log', '=', log)
+    .where('ended', 'is', null)
+    .where('attempts', '>=', mostAttempts)
+    .where('dueAtMs', '<=', nowMs)
+    .compile();
+}
+
+/** Share by share in turn; of each those that start jobs first, the oldest first. */
+export function dueMissed(builder: Builder, log: string, nowMs: number, limit: number): Query {
+  return builder
+    .selectFrom((query) =>
+      query
+        .selectFrom('missedDeliveries')
+        .select(['guid', 'deliveryId', 'rank', 'attempts', 'deliveredAtMs'])
+        .select(
+          sql<number>`row_number() over (partition by share order by ${sql.ref('rank')}, ${sql.ref('deliveredAtMs')}, guid)`.as(
+            'turn',
+          ),
+        )
+        .where('log', '=', log)
+        .where('ended', 'is', null)
+        .where('dueAtMs', '<=', nowMs)
+        .as('due'),
+    )
+    .select(['guid', 'deliveryId', 'attempts'])
+    .orderBy('turn')
+    .orderBy('rank')
+    .orderBy('deliveredAtMs')
+    .orderBy('guid')
+    .limit(atMost(limit))
+    .compile();
+}
+
+export function changeMissed(
+  builder: Builder,
+  {
+    log,
+    guid,
+    ...change
+  }: Pick<Tables['missedDeliveries'], 'log' | 'guid' | 'changedAtMs'> & Partial<Tables['missedDeliveries']>,
+): Query {
+  return builder
+    .updateTable('missedDeliveries')
+    .set(change)
+    .where('log', '=', log)
+    .where('guid', '=', guid)
+    .where('ended', 'is', null)
+    .compile();
+}
+
+export function openMissed(builder: Builder): Query {
+  return builder
+    .selectFrom('missedDeliveries')
+    .select(({ fn }) => ['log', fn.countAll<number>().as('count')])
+    .where('ended', 'is', null)
+    .groupBy('log')
+    .orderBy('log')
+    .compile();
+}
+
+export function pruneMissed(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('missedDeliveries')
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('log', 'guid'),
+        'in',
+        selectFrom('missedDeliveries')
+          .select(['log', 'guid'])
+          .where('changedAtMs', '<', beforeMs)
+          .orderBy('changedAtMs')
+          .orderBy('log')
+          .orderBy('guid')
+          .limit(atMost(limit))
+          .$asTuple('log', 'guid'),
+      ),
+    )
+    .compile();
+}

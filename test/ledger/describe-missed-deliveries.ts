@@ -1,0 +1,122 @@
+/** What GitHub's logs of deliveries have that was never recorded, on every store. */
+import { expect } from 'chai';
+import { type ListedDelivery, MAX_MISSED_OF_LOG, MAX_MISSED_OF_SHARE } from '../../dispatcher/ledger/ledger.ts';
+import { fact } from './examples.ts';
+import type { OpenedLedger } from './opened-ledger.ts';
+
+export function describeMissedDeliveries(at: OpenedLedger): void {
+  describe('deliveries that never arrived', () => {
+    const log = 'github.com app 1 registration/acme';
+    const endpoint = 'registration/acme';
+    const listed = (guid: string, more: Partial<ListedDelivery> = {}): ListedDelivery => ({
+      guid,
+      deliveryId: `9${guid.replaceAll(/\D/g, '')}`,
+      share: 'repository 1',
+      rank: 0,
+      deliveredAtMs: 1_000,
+      attempts: 0,
+      ...more,
+    });
+    const note = (deliveries: readonly ListedDelivery[], isOurs = true) =>
+      at.ledger.noteListed({ log, endpoint, deliveries, isOurs, nowMs: 2_000 });
+    const begin = (nowMs: number, limit = 10, mostAttempts = 2) =>
+      at.ledger.beginRedeliveries({
+        ...{ log, endpoint, limit, mostAttempts, nowMs },
+        nextDueAtMs: (attempts) => nowMs + attempts * 60_000,
+      });
+    const arrive = (guid: string, to = endpoint) =>
+      at.ledger.recordDeliveries([
+        {
+          delivery: { endpoint: to, guid, event: 'workflow_job', action: 'queued', receivedAtMs: 1_500 },
+          fact: fact({ jobId: 1 }),
+        },
+      ]);
+
+    it('are those of the log without a record at its own endpoint', async () => {
+      await arrive('g-1');
+      await arrive('g-2', 'registration/other');
+      expect(await note([listed('g-1'), listed('g-2'), listed('g-3')], false)).to.deep.equal({
+        ...{ recorded: 1, missed: 0, dropped: 0 },
+      });
+      expect(await note([listed('g-1'), listed('g-2'), listed('g-3')])).to.deep.equal({
+        ...{ recorded: 1, missed: 2, dropped: 0 },
+      });
+      expect(await note([listed('g-2'), listed('g-3')]), 'once').to.include({ missed: 0 });
+      expect(await at.ledger.openMissed()).to.deep.equal(new Map([[log, 2]]));
+      const { due } = await begin(3_000);
+      expect(due.map(({ guid, deliveryId, attempts }) => [guid, deliveryId, attempts])).to.deep.equal([
+        ['g-2', '92', 0],
+        ['g-3', '93', 0],
+      ]);
+    });
+
+    it('move the cursor in the same transaction', async () => {
+      const cursor = { name: 'deliveries/x', value: 'so far' };
+      await at.ledger.noteListed({ log, endpoint, deliveries: [], isOurs: true, cursor, nowMs: 1 });
+      expect(await at.ledger.cursor('deliveries/x')).to.equal('so far');
+    });
+
+    it('count their attempts before these are made, and wait in between', async () => {
+      await note([listed('g-1')]);
+      expect((await begin(3_000)).due).to.have.length(1);
+      expect((await begin(3_001)).due, 'not yet').to.have.length(0);
+      expect((await begin(63_000)).due.map(({ attempts }) => attempts)).to.deep.equal([1]);
+      expect(await begin(182_999)).to.deep.equal({ arrived: 0, givenUp: 0, due: [] });
+      expect(await begin(183_000), 'two are enough').to.deep.equal({ arrived: 0, givenUp: 1, due: [] });
+      expect(await note([listed('g-1')]), 'and it is not begun anew').to.include({ missed: 0 });
+      expect(await at.ledger.openMissed()).to.deep.equal(new Map());
+    });
+
+    it('are not asked for once they have arrived, not even in the last moment', async () => {
+      await note([listed('g-1'), listed('g-2')]);
+      await arrive('g-1');
+      const { arrived, due } = await begin(3_000);
+      expect([arrived, due.map(({ guid }) => guid)]).to.deep.equal([1, ['g-2']]);
+      await arrive('g-2');
+      expect(await begin(900_000, 10, 1), 'late is not never').to.deep.equal({ arrived: 1, givenUp: 0, due: [] });
+    });
+
+    it('have an attempt back that was not made, and end where GitHub has them no more', async () => {
+      await note([listed('g-1'), listed('g-2')]);
+      const { due } = await begin(3_000);
+      await at.ledger.takeBackRedeliveries(log, due.slice(0, 1), { dueAtMs: 4_000, nowMs: 3_500 });
+      await at.ledger.giveUpRedelivery(log, 'g-2', 3_500);
+      expect((await begin(4_000)).due.map(({ guid, attempts }) => [guid, attempts])).to.deep.equal([['g-1', 0]]);
+      expect((await begin(9_000_000, 10, 9)).due.map(({ guid }) => guid)).to.deep.equal(['g-1']);
+    });
+
+    it('take turns by share, and of each what starts a job goes first', async () => {
+      const flood = Array.from({ length: 20 }, (_, n) => listed(`f-${n}`, { deliveredAtMs: 500 + n }));
+      await note([
+        ...flood,
+        listed('g-1', { share: 'repository 2', rank: 1, deliveredAtMs: 800 }),
+        listed('g-2', { share: 'repository 2', deliveredAtMs: 900 }),
+      ]);
+      expect((await begin(3_000, 4)).due.map(({ guid }) => guid)).to.deep.equal(['f-0', 'g-2', 'f-1', 'g-1']);
+    });
+
+    it('have bounds, in which a flood of one share leaves room for others', async () => {
+      for (let share = 0; share < MAX_MISSED_OF_LOG / MAX_MISSED_OF_SHARE; share += 1) {
+        const flood = Array.from({ length: MAX_MISSED_OF_SHARE + (share === 0 ? 1 : 0) }, (_, n) =>
+          listed(`f-${share}-${n}`, { share: `flood ${share}`, deliveredAtMs: n }),
+        );
+        expect(await note(flood)).to.include({ missed: MAX_MISSED_OF_SHARE, dropped: share === 0 ? 1 : 0 });
+      }
+      expect(await note([listed('g-1', { share: 'small' })])).to.include({ missed: 1, dropped: 0 });
+      expect((await at.ledger.openMissed()).get(log)).to.equal(MAX_MISSED_OF_LOG);
+      const { due } = await begin(3_000, 6);
+      expect(due.map(({ guid }) => guid)).to.include('g-1');
+    });
+
+    it('are forgotten after eight days', async () => {
+      await note([listed('g-1')]);
+      const retention = {
+        ...{ deliveriesMs: 1e15, jobsMs: 1e15, runnersMs: 1e15 },
+        ...{ maxDeliveries: 1_000, maxJobs: 1_000, maxRunners: 1_000 },
+      };
+      const dayMs = 24 * 3_600_000;
+      expect(await at.ledger.prune(2_000 + 8 * dayMs, retention, 10)).to.equal(0);
+      expect(await at.ledger.prune(2_001 + 8 * dayMs, retention, 10)).to.equal(1);
+    });
+  });
+}
