@@ -2,10 +2,15 @@
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
+import { readYaml } from '../config/document.ts';
 import { fileProblem, systemFiles } from '../config/files.ts';
+import { isRecord } from '../config/salvage.ts';
+import { NAME } from '../config/schema.ts';
 import { importDocuments } from './import/documents.ts';
-import type { Draft, Imported } from './import/draft.ts';
+import { type Draft, type Imported, Names, type Variable, variablesIn } from './import/draft.ts';
+import { type Granting, grantsFor, ofTenant, onShared } from './import/grants.ts';
 import { importMakefiles } from './import/older.ts';
+import { sizeToDos } from './import/sizes.ts';
 import { writeNew } from './init/new-file.ts';
 import { folderProblem } from './make-folder.ts';
 import { counted, printable, printJson } from './output.ts';
@@ -23,31 +28,62 @@ const MAX_BYTES = 1024 * 1024;
 interface ImportOptions {
   readonly out: string;
   readonly organization?: string;
+  readonly tenant?: string;
+  readonly backend?: string;
   readonly json?: boolean;
 }
 
-export const createCommand: CommandModule['createCommand'] = (terminal) =>
-  new Command()
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command()
     .argument('<files...>', 'the files to read')
     .option('--out <folder>', 'where the registrations are written', 'registrations')
     .option('--organization <name>', 'whose jobs they serve, where the files do not say it')
-    .option('--json', 'print { written, problems }')
-    .addHelpText('after', HELP)
-    .action((files: readonly string[], options: ImportOptions) => importAll(files, options, terminal));
+    .option(
+      '--tenant <name>',
+      'whose they are: variables are named as this tenant has them, and what dispatcher.yaml has to grant is printed (default, where it has tenants: one tenant for each owner)',
+    )
+    .option(
+      '--backend <name>',
+      'a backend of dispatcher.yaml that they use, where the files do not say where runners run',
+    )
+    .option('--json', 'print { written, problems, dispatcher }')
+    .addHelpText('after', HELP);
+  return command.action(async (files: readonly string[], options: ImportOptions) => {
+    for (const [option, name] of Object.entries({ tenant: options.tenant, backend: options.backend }))
+      if (name !== undefined && !NAME.test(name))
+        command.error(`error: --${option}: a name has 1 to 32 lower-case letters, digits and inner hyphens`);
+    await importAll(files, options, terminal);
+  });
+};
+
+interface Written extends Omit<Draft, 'registration' | 'isBackendOpen'> {
+  readonly file: string;
+  readonly kept: boolean;
+  readonly variables: readonly Variable[];
+}
 
 async function importAll(files: readonly string[], options: ImportOptions, terminal: Terminal): Promise<void> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
-  const taken = new Set<string>();
-  const written: (Omit<Draft, 'registration'> & { readonly file: string; readonly kept: boolean })[] = [];
+  const names = new Names(options.tenant);
+  const platform = await platformIn(join(at(options.out), '..', 'dispatcher.yaml'));
+  const isTenants = options.tenant !== undefined || platform === 'with tenants';
+  const before: Draft[] = [];
+  const drafts: Draft[] = [];
+  const written: Written[] = [];
   const problems: string[] = [];
   for (const file of files) {
-    const { drafts, problems: found } = await importOne(at(file), options, taken);
+    const { drafts: read, problems: found } = await importOne(at(file), options, names);
     problems.push(...found.map((problem) => `${file}: ${problem}`));
-    for (const { name, registration, secrets, left } of drafts) {
+    for (const one of read) {
+      const draft = await completed(one, options.backend, isTenants);
+      before.push(one);
+      drafts.push(draft);
+      const { name, tenant, registration, secrets, left } = draft;
       const path = join(at(options.out), `${name}.yaml`);
       try {
         const isNew = await writeNew({ path, text: textOf(registration, file, left), mode: 0o644, git: 'always' });
-        written.push({ file: shownPath(terminal.workingFolder, path), kept: !isNew, name, secrets, left });
+        const shown = { file: shownPath(terminal.workingFolder, path), kept: !isNew };
+        written.push({ ...shown, name, tenant, secrets, variables: variablesIn(draft), left });
       } catch (error) {
         const problem = await folderProblem(at(options.out), error);
         if (problem === undefined) throw error;
@@ -55,14 +91,31 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
       }
     }
   }
+  const grants =
+    isTenants && drafts.length > 0 ? grantsFor(drafts, options.backend === undefined ? before : undefined) : undefined;
+  problems.push(...(grants?.left ?? []));
   terminal.exit(written.some(({ kept }) => !kept) ? 0 : 1);
   if (options.json === true) {
-    printJson(terminal, { written, problems });
+    printJson(terminal, { written, problems, ...(grants && { dispatcher: grants.granting }) });
     return;
   }
-  for (const { file, kept, secrets, left } of written) {
+  print(terminal, written, problems);
+  if (written.length > 0) printGrants(terminal, grants?.granting, platform);
+}
+
+/** With all that has to be said of it, and as a tenant may have it. */
+async function completed(draft: Draft, backend: string | undefined, isTenants: boolean): Promise<Draft> {
+  const whole = { ...draft, left: [...draft.left, ...(await sizeToDos(draft.registration))] };
+  const placed = isTenants || backend !== undefined ? onShared(whole, backend) : whole;
+  return isTenants ? ofTenant(placed) : placed;
+}
+
+function print(terminal: Terminal, written: readonly Written[], problems: readonly string[]): void {
+  for (const { file, kept, secrets, variables, left } of written) {
     terminal.out(kept ? `kept ${printable(file)}, it was there\n` : `wrote ${printable(file)}\n`);
     for (const { variable, holds } of secrets) terminal.out(`  secret: set ${printable(`${variable} to ${holds}`)}\n`);
+    for (const { variable, field } of variables)
+      terminal.out(`  variable: set ${printable(`${variable}, for \`${field}\``)}\n`);
     for (const one of left) terminal.out(`  left: ${printable(one)}\n`);
   }
   for (const problem of problems) terminal.error(`shr: ${printable(problem)}\n`);
@@ -71,16 +124,40 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
   );
 }
 
-async function importOne(path: string, options: ImportOptions, taken: Set<string>): Promise<Imported> {
+function printGrants(terminal: Terminal, granting: Granting | undefined, platform: Platform): void {
+  if (granting === undefined) {
+    terminal.out(
+      platform === 'without tenants'
+        ? 'dispatcher.yaml has no tenants, so nothing has to be granted.\n'
+        : 'There is no dispatcher.yaml beside them: `shr init` writes one. Nothing has to be granted, unless it has tenants: then import with --tenant NAME.\n',
+    );
+    return;
+  }
+  const text = stringify(granting, { aliasDuplicateObjects: false, lineWidth: 0 });
+  terminal.out('What dispatcher.yaml has to say, for them to be in force:\n\n');
+  for (const line of text.trimEnd().split('\n')) terminal.out(`${printable(line)}\n`);
+}
+
+type Platform = 'absent' | 'without tenants' | 'with tenants';
+
+/** Of one that cannot be read, `shr validate` tells more. */
+async function platformIn(path: string): Promise<Platform> {
+  const text = await textIn(path);
+  if (typeof text !== 'string') return 'absent';
+  const { value } = readYaml(path, text, MAX_BYTES);
+  return isRecord(value) && Object.hasOwn(value, 'tenants') ? 'with tenants' : 'without tenants';
+}
+
+async function importOne(path: string, options: ImportOptions, names: Names): Promise<Imported> {
   const text = await textIn(path);
   if (typeof text !== 'string') return { drafts: [], problems: [text.problem] };
   const stem = basename(path, extname(path));
   if (extname(path) !== '.mk') {
-    return importDocuments(stem, { file: path, text, mostBytes: MAX_BYTES, organization: options.organization }, taken);
+    return importDocuments(stem, { file: path, text, mostBytes: MAX_BYTES, organization: options.organization }, names);
   }
   const alias = stem.replace(/^Registration_?/, '') || 'imported';
   const common = await commonOf(path);
-  return importMakefiles(alias, common, text, taken);
+  return importMakefiles(alias, common, text, names);
 }
 
 /** `Registration.mk` beside it or above, which holds what all have in common. */

@@ -83,7 +83,7 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
         organization: 'cloud-team',
         credentials: { token: '${env:SLS_PAT}' },
         runnerGroup: 'Default',
-        labels: ['cn-runner', 'gpu'],
+        labels: ['cn-runner', 'gpu', 'cloud-team', 'serverless-hosted-runner', 'eci-runner'],
         defaults: { image: 'registry.invalid/runner:latest', cpu: 2, memoryGiB: 8 },
         backends: [
           {
@@ -137,6 +137,95 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
       expect((await registration('gcp')).backends[0]).to.deep.include({ kind: 'gcp-batch' });
       expect(await readFile(join(folder, 'registrations/az.yaml'), 'utf8')).to.not.include('s3cret');
       expect(await problems()).to.deep.equal([]);
+    });
+
+    /** As its own registrations are written: without labels, for several at one organization, with GitHub's labels. */
+    const itemOf = (name: string, fields: readonly string[]) =>
+      `${name} := "{${[field('Type', 'Org'), field('Url', 'https://github.com/acme'), field('Key', '${ALICLOUD_ACCESS_KEY}'), field('Region', '${ALICLOUD_REGION}'), field('VSwitchId', 'vsw-a'), field('SecGpId', 'sg-a'), ...fields].join(',')}}"\n`;
+
+    it('answers to all labels that brought jobs to it, and says so', async () => {
+      await write({ 'Registration_team.mk': itemOf('A', [field('Labels', 'self-hosted,network')]) });
+      const { out } = await run('Registration_team.mk');
+      expect((await registration('team')).labels).to.deep.equal([
+        'network',
+        'acme',
+        'serverless-hosted-runner',
+        'eci-runner',
+      ]);
+      expect(out)
+        .to.include('labels: every self-hosted runner has `self-hosted`, so a job is not taken by these alone')
+        .and.include('`runs-on: [self-hosted, network]`')
+        .and.include(
+          'labels: `serverless-hosted-runner`, `eci-runner`, which each registration answered to, still bring',
+        );
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('gives a label of one place to one registration', async () => {
+      await write({
+        'Registration_team.mk': `${itemOf('A', [field('Labels', 'a')])}${itemOf('B', [field('Labels', 'b')])}`,
+      });
+      const { out } = await run('Registration_team.mk');
+      expect((await registration('team-2')).labels).to.deep.equal(['b']);
+      expect(out).to.include(
+        '`acme`, `serverless-hosted-runner`, `eci-runner`: such jobs of the same place go to team,',
+      );
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('says what jobs may no longer ask for, and which variables are needed beside secrets', async () => {
+      await write({ 'Registration_team.mk': itemOf('A', []) });
+      const { out } = await run('Registration_team.mk');
+      expect(out)
+        .to.include('variable: set ALICLOUD_REGION, for `backends[0].options.region`\n')
+        .and.include('secret: set TENANT_TEAM_TOKEN to `Pat`, which is empty')
+        .and.include('`policy: { maxCpu: 4, maxMemoryGiB: 16, subnets: ["vsw-a"], securityGroups: ["sg-a"] }`')
+        .and.include('policy: jobs of public repositories');
+    });
+
+    for (const [cloud, fields, cpu, memory, words] of [
+      ['ali-eci', [], '3', '5', '3 cores become 4, 5 GiB become 8 at backends[0]'],
+      ['ali-eci', [], '100', '64', 'the nearest that it has: `cpu: 64`, `memoryGiB: 128`'],
+      [
+        'azure-aci',
+        [field('ArmClientId', 'x'), field('CloudProvider', 'azure')],
+        '64',
+        '16',
+        '`cpu: 31`, `memoryGiB: 16`',
+      ],
+      [
+        'gcp-cloud-run',
+        [field('GcpProject', 'x'), field('CloudProvider', 'gcp')],
+        '2',
+        '64',
+        '`cpu: 8`, `memoryGiB: 32`',
+      ],
+      [
+        'gcp-batch',
+        [field('GcpProject', 'x'), field('CloudProvider', 'gcp'), field('GcpDind', 'true')],
+        '900',
+        '900',
+        'the nearest that it has: `cpu: ',
+      ],
+    ] as const) {
+      it(`names the nearest size that ${cloud} sells to ${cpu} cores with ${memory} GiB`, async () => {
+        await write({
+          'Registration_team.mk': itemOf('A', [...fields, field('Cpu', cpu), field('Memory', memory)]),
+        });
+        const { out } = await run('Registration_team.mk');
+        expect((await registration('team')).backends[0].kind).to.equal(cloud);
+        expect(
+          out
+            .split('\n')
+            .filter((line) => line.includes('left: defaults: '))
+            .join(),
+        ).to.include(words);
+      });
+    }
+
+    it('says nothing of a size that is sold as it is', async () => {
+      await write({ 'Registration_team.mk': itemOf('A', [field('Cpu', '2.0'), field('Memory', '8.0')]) });
+      expect((await run('Registration_team.mk')).out).to.not.include('left: defaults: ');
     });
 
     it('runs nothing that stands in a makefile, and follows no other file', async () => {
@@ -401,6 +490,81 @@ runner_config:
       expect(await readdir(folder)).to.not.include('registrations');
     });
   }
+
+  describe('for tenants', () => {
+    const PLATFORM = 'id: shr\nadminToken: ${file:secrets/admin-token}\n';
+    const pool = { provider_name: 'lxd', os_type: 'linux', tags: [{ name: 'big' }], max_runners: 20 };
+    const sources: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+      'the older dispatcher': {
+        'Registration_team.mk': `A := "{${[field('Type', 'Org'), field('Url', 'https://git.corp.example/cloud'), field('Pat', '${SLS_PAT}'), field('Key', '${ALI_KEY}'), field('Secret', '${ALI_SECRET}'), field('Region', '${ALI_REGION}'), field('VSwitchId', 'vsw-a'), field('SecGpId', 'sg-a')].join(',')}}"
+B := "{${[field('Type', 'Repo'), field('Url', 'https://github.com/acme/tools'), field('Labels', 'tools')].join(',')}}"\n`,
+      },
+      ARC: {
+        'a.yaml':
+          'githubConfigUrl: https://github.com/acme\nrunnerScaleSetName: big\nrunnerGroup: CI\nmaxRunners: 50\n',
+        'b.yaml':
+          'githubConfigUrl: https://github.com/acme\nrunnerScaleSetName: dind\ncontainerMode: { type: dind }\ntemplate: { spec: { containers: [{ name: runner, image: "ghcr.io/acme/runner:1" }] } }\n',
+        'c.yaml': 'githubConfigUrl: https://github.com/enterprises/corp\nrunnerScaleSetName: corp\n',
+      },
+      GARM: {
+        'pools.json': JSON.stringify([
+          { ...pool, org_name: 'acme', priority: 3 },
+          { ...pool, repo_name: 'labs/web' },
+        ]),
+      },
+      'terraform-aws-github-runner': {
+        'linux.yaml':
+          'matcherConfig: { labelMatchers: [[self-hosted, linux, x64, large]] }\nrunner_config: { runner_os: linux }\n',
+      },
+    };
+
+    for (const [source, files] of Object.entries(sources)) {
+      for (const more of [[], ['--tenant', 'team-x'], ['--tenant', 'team-x', '--backend', 'build-host']]) {
+        const isMixed = source === 'GARM' && !more.includes('--backend');
+        it(`prints what dispatcher.yaml has to grant for registrations of ${source} (${more.join(' ')})`, async () => {
+          await write({ ...files, 'dispatcher.yaml': `${PLATFORM}tenants: {}\n` });
+          const arm = { ...pool, org_name: 'acme', tags: [{ name: 'arm' }], os_arch: 'arm64' };
+          if (isMixed) await write({ 'arm.json': JSON.stringify([arm]) });
+          const all = [...Object.keys(files), ...(isMixed ? ['arm.json'] : [])];
+          const { code, out } = await run(...all, '--organization', 'acme', ...more);
+          expect(code).to.equal(0);
+          expect(await problems()).to.not.deep.equal([]);
+          const lines = out.slice(out.indexOf('for them to be in force:') + 'for them to be in force:'.length);
+          const shared = more.includes('--backend')
+            ? 'backends: { build-host: { kind: docker, options: { privileged: true } } }\n'
+            : '';
+          await write({ 'dispatcher.yaml': `${PLATFORM}${shared}${lines}` });
+          expect(await problems()).to.deep.equal([]);
+          if (more.length > 0) expect(Object.keys(parse(lines).tenants)).to.deep.equal(['team-x']);
+        });
+      }
+    }
+
+    it('grants nothing that stands for more than itself', async () => {
+      const set = (name: string) =>
+        `githubConfigUrl: https://github.com/acme\nrunnerScaleSetName: ${JSON.stringify(name)}\n`;
+      await write({
+        'a.yaml': set('*'),
+        'pools.json': JSON.stringify([
+          { ...pool, org_name: '*' },
+          { ...pool, repo_name: 'acme/*' },
+        ]),
+      });
+      const { out } = await run('a.yaml', 'pools.json', '--tenant', 'evil', '--json');
+      const { dispatcher, problems: left } = JSON.parse(out);
+      expect(JSON.stringify(dispatcher)).to.not.include('*');
+      expect(left.join('\n')).to.include('tenants.evil.labels: `*` is a glob there');
+    });
+
+    it('names the option for tenants where dispatcher.yaml has none', async () => {
+      await write({ 'a.yaml': 'githubConfigUrl: https://github.com/acme\n' });
+      expect((await run('a.yaml')).out).to.include('then import with --tenant NAME');
+      await write({ 'dispatcher.yaml': PLATFORM });
+      const { out } = await run('a.yaml', '--out', 'registrations');
+      expect(out).to.include('dispatcher.yaml has no tenants, so nothing has to be granted.');
+      expect((await run('a.yaml', '--tenant', '../x')).error).to.include('--tenant: a name has 1 to 32');
+    });
+  });
 
   it('keeps what is there, and a name from outside stays a name', async () => {
     const set = (name: string) =>

@@ -1,15 +1,16 @@
 /** Configurations in YAML or JSON: ARC's runner sets, GARM's pools, and terraform-aws-github-runner's runner configurations. */
 import { readYaml } from '../../config/document.ts';
-import { isBuiltIn } from '../../labels/grammar.ts';
-import { foldLabel } from '../../labels/values.ts';
 import {
+  BACKEND_TO_DO,
   claimFrom,
   type Draft,
   foreignReference,
   IMAGE_TO_DO,
   type Imported,
+  type Names,
   NO_IMAGE,
-  nameFrom,
+  POLICY_TO_DO,
+  selectingLabels,
   someBackend,
   variableOf,
   withoutUndefined,
@@ -28,7 +29,7 @@ export interface DocumentOptions {
   readonly organization: string | undefined;
 }
 
-export function importDocuments(stem: string, options: DocumentOptions, taken: Set<string>): Imported {
+export function importDocuments(stem: string, options: DocumentOptions, names: Names): Imported {
   const drafts: Draft[] = [];
   const problems: string[] = [];
   const parts = options.text.split(/^---(?:[ \t].*)?\r?$/m).filter((part) => part.trim() !== '');
@@ -45,7 +46,7 @@ export function importDocuments(stem: string, options: DocumentOptions, taken: S
       continue;
     }
     for (const item of Array.isArray(value) ? value : [value]) {
-      const draft = draftOf(stem, new Fields(item), options, taken);
+      const draft = draftOf(stem, new Fields(item), options, names);
       if (draft === undefined) continue;
       const problem = typeof draft === 'string' ? draft : referenceIn(draft);
       if (problem !== undefined) problems.push(problem);
@@ -113,35 +114,31 @@ class Fields {
   }
 }
 
-function draftOf(
-  stem: string,
-  fields: Fields,
-  options: DocumentOptions,
-  taken: Set<string>,
-): Draft | string | undefined {
+function draftOf(stem: string, fields: Fields, options: DocumentOptions, names: Names): Draft | string | undefined {
   const kind = fields.text('kind');
-  if (kind === 'AutoscalingRunnerSet') return runnerSet(fields, ['spec'], stem, taken);
-  if (fields.text('githubConfigUrl') !== undefined) return runnerSet(fields, [], stem, taken);
-  if (fields.text('provider_name') !== undefined) return garmPool(fields, taken);
-  if (fields.get('runner_config') !== undefined) return tfaws(fields, stem, options, taken);
+  if (kind === 'AutoscalingRunnerSet') return runnerSet(fields, ['spec'], stem, names);
+  if (fields.text('githubConfigUrl') !== undefined) return runnerSet(fields, [], stem, names);
+  if (fields.text('provider_name') !== undefined) return garmPool(fields, names);
+  if (fields.get('runner_config') !== undefined) return tfaws(fields, stem, options, names);
   if (kind !== undefined) return `a ${kind} has no equivalent`;
   return 'it is none of the formats that can be read: see shr import --help';
 }
 
 /** The values of the chart gha-runner-scale-set, or the resource that it makes. */
-function runnerSet(fields: Fields, at: readonly string[], stem: string, taken: Set<string>): Draft | string {
+function runnerSet(fields: Fields, at: readonly string[], stem: string, names: Names): Draft | string {
   fields.get('apiVersion');
   const url = fields.text(...at, 'githubConfigUrl') ?? '';
   const where = claimFrom(url);
   if (where === undefined) return 'githubConfigUrl is not an address of GitHub';
   const label = fields.text(...at, 'runnerScaleSetName') ?? fields.text('metadata', 'name') ?? stem;
-  const name = nameFrom(label, taken);
-  const notes: string[] = ['backends: write where the runners should run: docs/providers.md'];
+  const name = names.registration(label);
+  const whose = { name, tenant: names.tenantOf(`${where.host}/${where.owner}`, name) };
+  const notes: string[] = [BACKEND_TO_DO, POLICY_TO_DO];
   const secrets: { variable: string; holds: string }[] = [];
   const appId = fields.text(...at, 'githubConfigSecret', 'github_app_id');
   const secretOf = (what: string, holds: string): string => {
-    secrets.push({ variable: variableOf(name, what), holds });
-    return `\${env:${variableOf(name, what)}}`;
+    secrets.push({ variable: variableOf(whose, what), holds });
+    return `\${env:${variableOf(whose, what)}}`;
   };
   fields.get(...at, 'githubConfigSecret');
   const secretName = fields.text(...at, 'githubConfigSecret');
@@ -178,7 +175,8 @@ function runnerSet(fields: Fields, at: readonly string[], stem: string, taken: S
   for (const path of fields.left()) notes.push(`${path}: no equivalent`);
   for (const path of seen.left()) notes.push(`template.spec.containers.${path}: no equivalent`);
   return {
-    name,
+    ...whose,
+    isBackendOpen: true,
     registration: withoutUndefined({
       host: where.host === 'github.com' ? undefined : where.host,
       ...where.claim,
@@ -200,7 +198,7 @@ function runnerSet(fields: Fields, at: readonly string[], stem: string, taken: S
 }
 
 /** As `garm-cli pool list --format json` prints it. */
-function garmPool(fields: Fields, taken: Set<string>): Draft | string {
+function garmPool(fields: Fields, names: Names): Draft | string {
   const repository = fields.text('repo_name');
   const organization = fields.text('org_name');
   const enterprise = fields.text('enterprise_name');
@@ -218,11 +216,13 @@ function garmPool(fields: Fields, taken: Set<string>): Draft | string {
     ? tags.flatMap((tag: unknown) => (typeof tag === 'string' ? tag : (new Fields(tag).text('name') ?? [])))
     : [];
   const owner = repository ?? organization ?? enterprise ?? '';
-  const name = nameFrom(owner.replace('/', '-'), taken);
+  const name = names.registration(owner.replace('/', '-'));
+  const whose = { name, tenant: names.tenantOf(owner.split('/')[0] ?? owner, name) };
   const provider = fields.text('provider_name');
   const notes = [
     `backends: provider ${provider} with image ${fields.text('image')} and flavor ${fields.text('flavor')}; write where the runners should run: docs/providers.md`,
     IMAGE_TO_DO,
+    POLICY_TO_DO,
     'defaults: write cpu and memoryGiB of the flavor',
   ];
   const group = fields.text('github-runner-group');
@@ -234,10 +234,11 @@ function garmPool(fields: Fields, taken: Set<string>): Draft | string {
   if ((fields.text('os_type') ?? 'linux') !== 'linux') notes.push('runners are Linux containers');
   const minutes = fields.number('runner_bootstrap_timeout');
   const most = fields.number('max_runners');
-  const variable = variableOf(name, 'TOKEN');
+  const variable = variableOf(whose, 'TOKEN');
   for (const path of fields.left()) notes.push(`${path}: no equivalent`);
   return {
-    name,
+    ...whose,
+    isBackendOpen: true,
     registration: withoutUndefined({
       ...claim,
       credentials: { token: `\${env:${variable}}` },
@@ -255,10 +256,11 @@ function garmPool(fields: Fields, taken: Set<string>): Draft | string {
 }
 
 /** One entry of `multi_runner_config`, as its examples keep them: a YAML file for each. */
-function tfaws(fields: Fields, stem: string, { organization }: DocumentOptions, taken: Set<string>): Draft | string {
+function tfaws(fields: Fields, stem: string, { organization }: DocumentOptions, names: Names): Draft | string {
   if (organization === undefined) return 'it does not say whose jobs it serves: name them with --organization';
-  const name = nameFrom(stem, taken);
-  const notes = ['backends: write where the runners should run: docs/providers.md', IMAGE_TO_DO];
+  const name = names.registration(stem);
+  const whose = { name, tenant: names.tenantOf(organization, name) };
+  const notes = [BACKEND_TO_DO, IMAGE_TO_DO, POLICY_TO_DO];
   const matchers = fields.get('matcherConfig', 'labelMatchers');
   const sets = Array.isArray(matchers)
     ? matchers.map((one: unknown) => (Array.isArray(one) ? one.map(String) : []))
@@ -283,9 +285,10 @@ function tfaws(fields: Fields, stem: string, { organization }: DocumentOptions, 
   if (ofRepositories)
     notes.push('enable_organization_runners false: runners register at each repository with `user` or `repositories`');
   for (const path of fields.left()) notes.push(`${path}: no equivalent`);
-  const variable = variableOf(name, 'APP_KEY');
+  const variable = variableOf(whose, 'APP_KEY');
   return {
-    name,
+    ...whose,
+    isBackendOpen: true,
     registration: withoutUndefined({
       organization,
       credentials: { app: { id: 'APP-ID', privateKey: `\${env:${variable}}` } },
@@ -300,17 +303,8 @@ function tfaws(fields: Fields, stem: string, { organization }: DocumentOptions, 
   };
 }
 
-/** GitHub's own labels select nothing here: every runner has them. */
 function labelsOf(texts: readonly string[], notes: string[]): readonly string[] | undefined {
-  const own = new Map(
-    texts
-      .map((text) => text.trim())
-      .filter((text) => text !== '')
-      .map((text) => [foldLabel(text), text]),
-  );
-  const labels = [...own].filter(([folded]) => !isBuiltIn(folded)).map(([, text]) => text);
-  if (labels.length === 0)
-    notes.push('labels: jobs have to carry one of your own, by default serverless-hosted-runner');
+  const labels = selectingLabels(texts, notes);
   return labels.length === 0 ? undefined : labels;
 }
 

@@ -1,8 +1,14 @@
 /** A registration made of another system's configuration, with what a person has to do about it. */
 import { NAME, ownerName } from '../../config/schema.ts';
+import { isBuiltIn } from '../../labels/grammar.ts';
+import { foldLabel } from '../../labels/values.ts';
 
 export interface Draft {
   readonly name: string;
+  /** Whose it is, where dispatcher.yaml has tenants. */
+  readonly tenant: string;
+  /** `backends` is a stand-in: the other system does not say where runners could run here. */
+  readonly isBackendOpen: boolean;
   readonly registration: Readonly<Record<string, unknown>>;
   /** Variables that the registration refers to, and what each has to hold. */
   readonly secrets: readonly { readonly variable: string; readonly holds: string }[];
@@ -16,23 +22,99 @@ export interface Imported {
   readonly problems: readonly string[];
 }
 
-/** One that may be a registration's name, and that no earlier one of the import has. */
-export function nameFrom(text: string, taken: Set<string>): string {
-  const folded = text
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-    .slice(0, 28)
-    .replace(/-+$/, '');
-  const stem = NAME.test(folded) ? folded : 'imported';
-  let name = stem;
-  for (let count = 2; taken.has(name); count += 1) name = `${stem}-${count}`;
-  taken.add(name);
-  return name;
+/** What one import has given out: no two registrations have a name, or a label in the same place. */
+export class Names {
+  /** Whose all of them are. Undefined: what belongs to one owner is one tenant's, called as its first registration. */
+  readonly #tenant: string | undefined;
+  readonly #names = new Set<string>();
+  readonly #tenants = new Map<string, string>();
+  readonly #labels = new Map<string, string>();
+
+  constructor(tenant: string | undefined) {
+    this.#tenant = tenant;
+  }
+
+  /** One that may be a registration's name. */
+  registration(text: string): string {
+    const folded = text
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, '-')
+      .replaceAll(/^-+|-+$/g, '')
+      .slice(0, 28)
+      .replace(/-+$/, '');
+    const stem = NAME.test(folded) ? folded : 'imported';
+    let name = stem;
+    for (let count = 2; this.#names.has(name); count += 1) name = `${stem}-${count}`;
+    this.#names.add(name);
+    return name;
+  }
+
+  tenantOf(owner: string, registration: string): string {
+    const tenant = this.#tenant ?? this.#tenants.get(owner) ?? registration;
+    this.#tenants.set(owner, tenant);
+    return tenant;
+  }
+
+  /** The registration that has this label there: the one that asks, unless an earlier one has it. */
+  ownerOf(label: string, place: string, registration: string): string {
+    const key = JSON.stringify([place.toLowerCase(), foldLabel(label)]);
+    const owner = this.#labels.get(key) ?? registration;
+    this.#labels.set(key, owner);
+    return owner;
+  }
 }
 
-export function variableOf(name: string, what: string): string {
-  return `TENANT_${name.toUpperCase().replaceAll('-', '_')}_${what}`;
+/** Begins as the variables of that tenant do. */
+export function variableOf({ tenant, name }: Pick<Draft, 'tenant' | 'name'>, what: string): string {
+  const own = name === tenant || name.startsWith(`${tenant}-`) ? name : `${tenant}-${name}`;
+  return `${tenantPrefix(own)}${what}`;
+}
+
+export function tenantPrefix(tenant: string): string {
+  return `TENANT_${tenant.toUpperCase().replaceAll('-', '_')}_`;
+}
+
+export interface Variable {
+  readonly variable: string;
+  /** Of the registration. */
+  readonly field: string;
+}
+
+/** Those that a registration refers to beside its secrets: they have to be set as well. */
+export function variablesIn({ registration, secrets }: Draft): readonly Variable[] {
+  const known = new Set(secrets.map(({ variable }) => variable));
+  const found: Variable[] = [];
+  const walk = (value: unknown, field: string): void => {
+    const variable = typeof value === 'string' ? /^\$\{env:([\w.-]+)\}$/.exec(value)?.[1] : undefined;
+    if (variable !== undefined && !known.has(variable)) {
+      known.add(variable);
+      found.push({ variable, field });
+    }
+    if (Array.isArray(value)) for (const [index, item] of value.entries()) walk(item, `${field}[${index}]`);
+    else if (typeof value === 'object' && value !== null)
+      for (const [key, item] of Object.entries(value)) walk(item, field === '' ? key : `${field}.${key}`);
+  };
+  walk(registration, '');
+  return found;
+}
+
+/** Labels that select a registration. GitHub's own ones do not: every runner has them. */
+export function selectingLabels(texts: readonly string[], toDo: string[]): readonly string[] {
+  const known = new Map(
+    texts
+      .map((text) => text.trim())
+      .filter((text) => text !== '')
+      .map((text) => [foldLabel(text), text]),
+  );
+  const builtIn = [...known].filter(([folded]) => isBuiltIn(folded)).map(([, text]) => text);
+  const labels = [...known].filter(([folded]) => !isBuiltIn(folded)).map(([, text]) => text);
+  const some = labels[0] ?? 'serverless-hosted-runner';
+  if (builtIn.length > 0) {
+    toDo.push(
+      `labels: every self-hosted runner has ${builtIn.map((text) => `\`${text}\``).join(', ')}, so a job is not taken by these alone: add a label of the registration to such workflows, \`runs-on: [${[...builtIn, some].join(', ')}]\``,
+    );
+  } else if (labels.length === 0) toDo.push(`labels: jobs have to carry one, by default \`runs-on: ${some}\``);
+  return labels;
 }
 
 /** The host and the parts of the path. Undefined: that is no address of an owner at GitHub. */
@@ -52,21 +134,27 @@ export function someBackend(needs: { readonly dind?: boolean; readonly arm64?: b
   return withoutUndefined({ kind: 'docker', options: Object.keys(options).length > 0 ? options : undefined });
 }
 
+export interface Origin {
+  readonly host: string;
+  readonly owner: string;
+  readonly claim: Readonly<Record<string, unknown>>;
+}
+
 /** Where jobs come from: `https://github.com/acme/web`. Undefined: that is no address of GitHub. */
-export function claimFrom(
-  url: string,
-): { readonly host: string; readonly claim: Readonly<Record<string, unknown>> } | undefined {
-  const owner = ownerIn(url);
-  const [first, second, ...more] = owner?.parts ?? [];
-  if (owner === undefined || first === undefined || more.length > 0) return undefined;
-  const { host } = owner;
-  if (first === 'enterprises' && second !== undefined)
-    return { host, claim: { enterprise: second, organizations: ['ORGANIZATION'] } };
-  if (second === undefined) return { host, claim: { organization: first } };
-  return { host, claim: { repositories: [`${first}/${second.replace(/\.git$/, '')}`] } };
+export function claimFrom(url: string): Origin | undefined {
+  const { host, parts } = ownerIn(url) ?? { host: '', parts: [] };
+  const [owner, second, ...more] = parts;
+  if (owner === undefined || more.length > 0) return undefined;
+  if (owner === 'enterprises' && second !== undefined)
+    return { host, owner: second, claim: { enterprise: second, organizations: ['ORGANIZATION'] } };
+  if (second === undefined) return { host, owner, claim: { organization: owner } };
+  return { host, owner, claim: { repositories: [`${owner}/${second.replace(/\.git$/, '')}`] } };
 }
 
 export const IMAGE_TO_DO = 'defaults.image: write your runner image: docs/runner-image.md';
+export const BACKEND_TO_DO = 'backends: write where the runners should run: docs/providers.md';
+export const POLICY_TO_DO =
+  'policy: jobs of public repositories, and those whose code comes from a fork, are refused until `policy: { publicRepositories: true }` or `policy: { forks: true }` allows them';
 /** Valid, and pulled nowhere. */
 export const NO_IMAGE = 'registry.invalid/runner:latest';
 

@@ -4,9 +4,11 @@ import {
   foreignReference,
   IMAGE_TO_DO,
   type Imported,
+  type Names,
   NO_IMAGE,
-  nameFrom,
   ownerIn,
+  POLICY_TO_DO,
+  selectingLabels,
   variableOf,
   withoutUndefined,
 } from './draft.ts';
@@ -27,14 +29,14 @@ const NO_EQUIVALENT: Readonly<Record<string, string>> = {
   GcpApikey: 'credentials are enough',
 };
 
-export function importMakefiles(alias: string, common: string | undefined, text: string, taken: Set<string>): Imported {
+export function importMakefiles(alias: string, common: string | undefined, text: string, names: Names): Imported {
   const shared = readMakefile(common ?? '');
   const { variables, left } = readMakefile(text, shared.variables);
   const found = registrationsIn(variables);
   const problems = [...shared.left, ...left];
   if (found.length === 0) problems.push('no variable holds a registration: a JSON object with `Type` and `Url`');
   const drafts = found.flatMap((fields) => {
-    const draft = draftOf(alias, fields, taken);
+    const draft = draftOf(alias, fields, names);
     if (typeof draft === 'string') {
       problems.push(draft);
       return [];
@@ -82,23 +84,26 @@ function objectsIn(text: string): readonly Fields[] {
   });
 }
 
-function draftOf(alias: string, fields: Fields, taken: Set<string>): Draft | string {
+function draftOf(alias: string, fields: Fields, given: Names): Draft | string {
   const url = fields['Url'] ?? '';
   const parsed = ownerIn(url);
   const [owner, repository] = parsed?.parts ?? [];
   if (parsed === undefined || owner === undefined) return '`Url` is not the address of an owner';
-  const name = nameFrom(alias, taken);
+  const name = given.registration(alias);
+  const tenant = given.tenantOf(`makefile ${alias}`, name);
   const notes: string[] = [];
   const secrets: { variable: string; holds: string }[] = [];
   const secret = (field: string, what: string): string => {
     const value = fields[field];
     const reference = /^\$\{env:(\w+)\}$/.exec(value ?? '');
-    const variable = reference?.[1] ?? variableOf(name, what);
-    const was =
-      value === undefined || reference !== null
-        ? `\`${field}\``
-        : `\`${field}\`, which is written in the makefile: replace it`;
-    secrets.push({ variable, holds: was });
+    const variable = reference?.[1] ?? variableOf({ tenant, name }, what);
+    const remark =
+      value !== undefined && reference === null
+        ? ', which is written in the makefile: replace it'
+        : value === undefined && field === 'Pat'
+          ? ', which is empty: a token of its own, or what the older dispatcher used instead (SLS_GITHUB_TK or SLS_GITENT_TK)'
+          : '';
+    secrets.push({ variable, holds: `\`${field}\`${remark}` });
     return `\${env:${variable}}`;
   };
   const names = listOf(fields['Repos']).map((one) => (one.includes('/') ? one : `${owner}/${one}`));
@@ -114,11 +119,15 @@ function draftOf(alias: string, fields: Fields, taken: Set<string>): Draft | str
     if (FIELDS.has(key)) continue;
     notes.push(`${key}: ${NO_EQUIVALENT[key] ?? 'unknown'}`);
   }
-  const labels = listOf(fields['Labels']);
-  notes.push(IMAGE_TO_DO);
+  const place = `${parsed.host}/${ofRepositories ? own.join(',') : owner}`;
+  const said = [
+    ...listOf(fields['Labels']),
+    ...(ofRepositories ? own.map((one) => one.slice(one.indexOf('/') + 1)) : [owner]),
+  ];
+  const labels = labelsOf({ name, place, given }, [...said, ...ALWAYS], notes);
+  notes.push(IMAGE_TO_DO, POLICY_TO_DO, overridesToDo(fields));
   if (fields['ImageVersion'] !== undefined)
     notes.push(`ImageVersion ${fields['ImageVersion']}: the older image does not work here`);
-  notes.push('jobs whose label is the name of the repository or organization: write it into `labels`');
   const charged = listOf(fields['ChargeLabels']);
   const registration = withoutUndefined({
     host: parsed.host === 'github.com' ? undefined : parsed.host,
@@ -127,7 +136,7 @@ function draftOf(alias: string, fields: Fields, taken: Set<string>): Draft | str
     ...(ofRepositories || group === undefined
       ? {}
       : { runnerGroup: group.toLowerCase() === 'default' ? 'Default' : group }),
-    labels: labels.length > 0 ? [...new Set(labels)] : undefined,
+    labels: labels.length > 0 ? labels : undefined,
     defaults: withoutUndefined({
       image: NO_IMAGE,
       cpu: numberOf(fields['Cpu']),
@@ -140,7 +149,48 @@ function draftOf(alias: string, fields: Fields, taken: Set<string>): Draft | str
         ? undefined
         : Object.fromEntries(charged.map((text, index) => [index === 0 ? 'charge' : `charge-${index + 1}`, text])),
   });
-  return { name, registration, secrets, left: notes };
+  return { name, tenant, isBackendOpen: false, registration, secrets, left: notes };
+}
+
+/** Whatever its registrations said, the older dispatcher took jobs with these. */
+const ALWAYS = ['serverless-hosted-runner', 'eci-runner'];
+
+interface Place {
+  readonly name: string;
+  readonly place: string;
+  readonly given: Names;
+}
+
+/** All that brought a job here before, so that no workflow has to change at once. */
+function labelsOf({ name, place, given }: Place, texts: readonly string[], notes: string[]): readonly string[] {
+  const selecting = selectingLabels(texts, notes);
+  const mine = selecting.filter((label) => given.ownerOf(label, place, name) === name);
+  const others = selecting.filter((label) => !mine.includes(label));
+  const inWords = (labels: readonly string[]): string => labels.map((label) => `\`${label}\``).join(', ');
+  if (others.length > 0) {
+    const owners = [...new Set(others.map((label) => given.ownerOf(label, place, name)))].join(', ');
+    notes.push(
+      `labels: ${inWords(others)}: such jobs of the same place go to ${owners}, as a label can select one registration; write another label into \`labels\` and into the workflows that are meant for this one`,
+    );
+  }
+  const kept = mine.filter((label) => ALWAYS.includes(label));
+  if (kept.length > 0) {
+    notes.push(
+      `labels: ${inWords(kept)}, which each registration answered to, still bring${kept.length === 1 ? 's' : ''} jobs here; remove ${kept.length === 1 ? 'it' : 'them'} once no workflow says so`,
+    );
+  }
+  return mine.length > 0 ? mine : selecting;
+}
+
+/** Any job could have any size, network and image there. */
+function overridesToDo(fields: Fields): string {
+  const list = (field: string): string | undefined => {
+    const values = listOf(fields[field]).filter((value) => !value.includes('$'));
+    return values.length === 0 ? undefined : JSON.stringify(values);
+  };
+  const parts = { subnets: list('VSwitchId'), securityGroups: list('SecGpId') };
+  const more = Object.entries(parts).flatMap(([key, value]) => (value === undefined ? [] : `, ${key}: ${value}`));
+  return `policy: labels such as cpu-4.0, memory-8.0, vsw-…, sg-…, img-… and disk-… are refused until it allows them, for example \`policy: { maxCpu: 4, maxMemoryGiB: 16${more.join('')} }\``;
 }
 
 function backendOf(fields: Fields, secret: (field: string, what: string) => string, notes: string[]): unknown {
