@@ -22,11 +22,15 @@ const TAG_BYTES = 16;
 const AT_ONCE = 200;
 /** As many as 20,000 registrations of 3 KB. Those beyond it have no last version after a restart. */
 const MAX_CHARACTERS = 64 * 1024 * 1024;
+/** While it is not known which registrations there are: one tenant can give any number of names, one after the other. */
+const MAX_GONE = 500;
 
 export class LastGoodVersions {
   readonly #ledger: RegistrationLedger;
   readonly #key: Buffer;
   #hashes: Promise<Map<string, string>> | undefined;
+  /** Those that no earlier process kept. */
+  readonly #added = new Set<string>();
 
   constructor(ledger: RegistrationLedger, { adminToken }: Pick<DispatcherConfig, 'adminToken'>) {
     this.#ledger = ledger;
@@ -62,17 +66,28 @@ export class LastGoodVersions {
           sealed: this.#seal(text, boundTo({ name, tenant })),
         })),
       );
-      for (const { hash, name } of some) known.set(name, hash);
+      for (const { hash, name } of some) {
+        if (!known.has(name)) this.#added.add(name);
+        known.set(name, hash);
+      }
     }
   }
 
-  /** Those of registrations that are no longer there. Rejects with a LedgerError. */
-  async keepOnly(names: ReadonlySet<string>): Promise<void> {
+  /**
+   * Deletes those of registrations that are no longer there. Where there may be others than these, what earlier processes kept
+   * stays, and of what this one did the first that are gone. Rejects with a LedgerError.
+   */
+  async keepOnly(names: ReadonlySet<string>, isComplete: boolean): Promise<void> {
     const known = await this.#known();
-    const gone = [...known.keys()].filter((name) => !names.has(name));
+    const gone = isComplete
+      ? [...known.keys()].filter((name) => !names.has(name))
+      : [...this.#added].filter((name) => !names.has(name)).slice(MAX_GONE);
     if (gone.length === 0) return;
     await this.#ledger.deleteRegistrationVersions(gone);
-    for (const name of gone) known.delete(name);
+    for (const name of gone) {
+      known.delete(name);
+      this.#added.delete(name);
+    }
   }
 
   #known(): Promise<Map<string, string>> {

@@ -26,8 +26,8 @@ export class VersionKeeping {
   readonly #options: VersionKeepingOptions;
   /** Not in the ledger yet, by name: the latest of each. */
   readonly #waiting = new Map<string, GoodVersion>();
-  /** That there are; those of others are deleted. */
-  #names: ReadonlySet<string> | undefined;
+  /** That there are; those of others are deleted, as far as it is known that there are no others. */
+  #there: { readonly names: ReadonlySet<string>; readonly isComplete: boolean } | undefined;
   #failures = 0;
   #cancel: () => void = () => {};
   #work: Promise<void> = Promise.resolve();
@@ -44,10 +44,8 @@ export class VersionKeeping {
   ): Promise<void> {
     for (const one of good) this.#waiting.set(one.name, one);
     const names = new Set([...registrations, ...quarantined].map(({ name }) => name));
-    if (isComplete) {
-      this.#names = names;
-      for (const name of this.#waiting.keys()) if (!names.has(name)) this.#waiting.delete(name);
-    }
+    this.#there = { names, isComplete };
+    if (isComplete) for (const name of this.#waiting.keys()) if (!names.has(name)) this.#waiting.delete(name);
     return this.#attempt();
   }
 
@@ -69,10 +67,10 @@ export class VersionKeeping {
     if (this.#stopped) return;
     const { clock, log, versions } = this.#options;
     const written = [...this.#waiting.values()];
-    const names = this.#names;
+    const there = this.#there;
     try {
       await versions.keep(written);
-      if (names !== undefined) await versions.keepOnly(names);
+      if (there !== undefined) await versions.keepOnly(there.names, there.isComplete);
     } catch (error) {
       if (this.#failures === 0) log.warn('versions-not-kept', { error });
       const pauseMs = backoffMs(FIRST_RETRY_MS, MAX_RETRY_MS, this.#failures);
@@ -84,6 +82,6 @@ export class VersionKeeping {
     this.#failures = 0;
     // What came meanwhile stays.
     for (const one of written) if (this.#waiting.get(one.name) === one) this.#waiting.delete(one.name);
-    if (this.#names === names) this.#names = undefined;
+    if (this.#there === there) this.#there = undefined;
   }
 }

@@ -36,6 +36,11 @@ export class GitError extends Error {
   }
 }
 
+/** It says nothing of the repository: the same may be right a little later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof GitError && ['absent', 'ended', 'too-slow'].includes(error.kind);
+}
+
 /** Words of git for people: the last lines say it. */
 const MAX_WORDS = 4_096;
 /** Deltas in a small pack can unfold to any size: memory is bounded beside the pack. */

@@ -5,7 +5,7 @@ import { getCACertificates } from 'node:tls';
 import type { Clock } from '../../time/clock.ts';
 import { scrub } from '../failures/scrub.ts';
 import type { Commit, GitSourceConfig } from '../model/registration.ts';
-import { type GitCommand, GitError, type GitPlace, runGit } from './git-command.ts';
+import { type GitCommand, GitError, type GitPlace, isPassing, runGit } from './git-command.ts';
 
 export interface RepositoryOptions {
   readonly config: Pick<GitSourceConfig, 'url' | 'branch' | 'credentials'>;
@@ -79,7 +79,10 @@ export class GitRepository {
     this.#limits = { ...LIMITS, ...options.limits };
   }
 
-  /** What to begin with, also of earlier processes: the last commit that was kept as a whole, then a later one in part. */
+  /**
+   * What to begin with, also of earlier processes: the last commit that was kept as a whole, then a later one in part. Rejects
+   * with a GitError where that cannot be told now.
+   */
   async last(): Promise<readonly Commit[]> {
     const usual = this.#place('repository');
     await settle(usual.folder);
@@ -90,13 +93,13 @@ export class GitRepository {
     const found = [whole, part].filter((commit) => commit !== undefined);
     if (found.length > 0) return found;
     // An earlier version kept none beside what was fetched.
-    const fetched = await this.#commitIn(usual).catch(() => undefined);
+    const fetched = await this.#commitIfIn(usual);
     return fetched === undefined ? [] : [fetched];
   }
 
   async #keptIn(names: readonly string[], ref: string): Promise<Commit | undefined> {
     for (const name of names) {
-      const commit = await this.#commitIn(this.#place(name), ref).catch(() => undefined);
+      const commit = await this.#commitIfIn(this.#place(name), ref);
       if (commit === undefined) continue;
       if (name !== 'repository') this.#before.set(commit.sha, name);
       return commit;
@@ -151,11 +154,7 @@ export class GitRepository {
 
   /** With what there is to begin with, until another counts. */
   async #setAside(usual: GitPlace): Promise<void> {
-    const has = (ref: string) =>
-      this.#commitIn(usual, ref).then(
-        () => true,
-        () => false,
-      );
+    const has = async (ref: string) => (await this.#commitIfIn(usual, ref)) !== undefined;
     const name = (await has(READ)) ? 'kept' : (await has(PART)) ? 'part' : undefined;
     if (name !== undefined) {
       await this.#forget(name === 'kept' ? ['part', 'kept'] : ['part']);
@@ -296,6 +295,14 @@ export class GitRepository {
       if (isCut) throw new GitError('too-large', 'it is larger than a repository of registrations may be');
       throw error;
     }
+  }
+
+  /** Undefined: there is none, or it is broken. */
+  async #commitIfIn(place: GitPlace, ref = REF): Promise<Commit | undefined> {
+    return await this.#commitIn(place, ref).catch((error: unknown) => {
+      if (isPassing(error)) throw error;
+      return undefined;
+    });
   }
 
   async #commitIn(place: GitPlace, ref = REF): Promise<Commit> {

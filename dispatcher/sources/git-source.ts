@@ -11,7 +11,7 @@ import { scrub } from '../failures/scrub.ts';
 import type { Log } from '../log.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Commit, GitSourceConfig, SourceFolder, SourceState } from '../model/registration.ts';
-import { GitError } from './git-command.ts';
+import { GitError, isPassing } from './git-command.ts';
 import type { GitRepository, TreeEntry } from './git-repository.ts';
 
 export interface GitSourceOptions {
@@ -54,7 +54,10 @@ export class GitSource implements RegistrationSource {
   #problem: Problem | null = null;
   /** Of the commit that was read: a part of it was not. */
   #beyond: Problem | null = null;
+  /** One of its commits was read as a whole. */
+  #wasWhole = false;
   #isKnown = false;
+  #begun: Promise<void> | undefined;
   #cancel: () => void = () => {};
   #work: Promise<void> | undefined;
   #isAsked = false;
@@ -95,8 +98,25 @@ export class GitSource implements RegistrationSource {
 
   /** What an earlier process read last, if it did. Then everything else happens beside. */
   async open(): Promise<void> {
-    for (const commit of await this.#options.repository.last()) await this.#take(commit).catch(() => {});
+    await this.#begin().catch(() => {});
     void this.wake();
+  }
+
+  /** Once. What comes later counts beside it, and a folder that is too large there is as it was here. */
+  #begin(): Promise<void> {
+    this.#begun ??= this.#takeLast().catch((error: unknown) => {
+      this.#begun = undefined;
+      throw error;
+    });
+    return this.#begun;
+  }
+
+  async #takeLast(): Promise<void> {
+    for (const commit of await this.#options.repository.last()) {
+      await this.#take(commit).catch((error: unknown) => {
+        if (isPassing(error)) throw error;
+      });
+    }
   }
 
   /** Something may have been pushed. Resolves after a fetch that began later than this call. Never rejects. */
@@ -136,6 +156,7 @@ export class GitSource implements RegistrationSource {
     if (this.#stopped) return;
     const { clock, config, log, repository } = this.#options;
     try {
+      await this.#begin();
       const commit = await repository.fetch();
       const before = this.#commit;
       if (commit.sha !== before?.sha) {
@@ -229,8 +250,9 @@ export class GitSource implements RegistrationSource {
     this.#contents = contents;
     this.#commit = commit;
     this.#beyond = this.#beyondOf(tooLarge, known, limits);
-    // What has been read as a whole once is as it was where a later one is read in part.
-    this.#isKnown ||= tooLarge.length === 0;
+    // What has been read as a whole once is as it was where a later one is read in part, but for what was not there then.
+    this.#wasWhole ||= tooLarge.length === 0;
+    this.#isKnown = this.#wasWhole && [...stay].every((folder) => known.has(folder));
   }
 
   /** `known`: those of which files stay. */

@@ -74,9 +74,24 @@ credentials: { app: { token: "\${env:GITHUB_TOKEN}" } }
     expect(written).to.equal(3);
     await again.keep([{ name: 'b', text: 'another' }]);
     expect(written).to.equal(4);
-    await again.keepOnly(new Set(['b']));
+    await again.keepOnly(new Set(['b']), true);
     expect([...(await ledger.registrationHashes()).keys()]).to.deep.equal(['b']);
     expect(await again.of('b')).to.equal('another');
+  });
+
+  it('stay where not all registrations are known, but not all that one process gave names to', async () => {
+    await new LastGoodVersions(ledger, TOKEN).keep(['y', 'z'].map((name) => ({ name, text: name })));
+    const versions = new LastGoodVersions(ledger, TOKEN);
+    for (let from = 0; from < 1_000; from += 100) {
+      const some = Array.from({ length: 100 }, (_, index) => ({ name: `a-${from + index}`, text: 'x' }));
+      await versions.keep([...some, { name: 'present', text: 'x' }]);
+      await versions.keepOnly(new Set(['present', ...some.map(({ name }) => name)]), false);
+    }
+    await versions.keepOnly(new Set(['present']), false);
+    const left = [...(await ledger.registrationHashes()).keys()];
+    expect(left).to.have.length(503).and.include.members(['y', 'z', 'present', 'a-0', 'a-499']);
+    await versions.keepOnly(new Set(['present']), true);
+    expect([...(await ledger.registrationHashes()).keys()]).to.deep.equal(['present']);
   });
 
   it('are in force at a start with a broken file, with their references resolved anew', async () => {

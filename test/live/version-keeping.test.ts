@@ -27,7 +27,8 @@ describe('the last versions without problems', () => {
           if (isFull) throw new Error('the disk is full');
           for (const { name, text } of versions) kept.set(name, text);
         },
-        keepOnly: async (names) => {
+        keepOnly: async (names, isComplete) => {
+          if (!isComplete) return;
           for (const name of [...kept.keys()]) if (!names.has(name)) kept.delete(name);
         },
       },
@@ -81,6 +82,13 @@ describe('the last versions without problems', () => {
     isFull = false;
     await clock.advance(10_000);
     expect([...kept]).to.deep.equal([['a', '1']]);
+  });
+
+  it('of registrations that may be where nothing could be read are kept', async () => {
+    await keeping.keep({ ...read({ name: 'a', text: '1' }), isComplete: false }, configuration('a'));
+    expect([...kept.keys()]).to.have.members(['old', 'a']);
+    await keeping.keep(read(), configuration('a'));
+    expect([...kept.keys()]).to.deep.equal(['a']);
   });
 
   it('are not tried after the stop', async () => {

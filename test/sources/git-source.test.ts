@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { sourceView } from '../../dispatcher/http/admin-views.ts';
 import { type GitSourceConfig, Secret } from '../../dispatcher/model/registration.ts';
+import { GitError } from '../../dispatcher/sources/git-command.ts';
 import { GitRepository, type RepositoryLimits } from '../../dispatcher/sources/git-repository.ts';
 import { GitSource, type SourceLimits } from '../../dispatcher/sources/git-source.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -573,6 +574,131 @@ describe('registrations in a git repository', function () {
         whole.stop();
         expect(await readdir(folder)).to.have.members(['repository']);
         expect(await textsOf(await startedAway(bounded))).to.deep.equal({ 'teams/victim/victim.yaml': victim });
+      });
+
+      it('are those of others read last, whatever a hostile tenant pushes and wherever the process restarts', async () => {
+        await remote.write(before);
+        const first = await remote.commit('first');
+        let victim = 0;
+        const hostile = async (state: string, files: Readonly<Record<string, string | undefined>>) => {
+          victim += 1;
+          await remote.write({ ...files, 'teams/victim/victim.yaml': `${victim}` });
+          await remote.commit(state);
+        };
+        const none = Object.fromEntries(Object.keys(many(41)).map((path) => [path, undefined]));
+        let held = 'before';
+        const holds = async (step: string) => {
+          const expected = { 'teams/hostile/hostile.yaml': held, 'teams/victim/victim.yaml': `${victim}` };
+          const running = await started(bounded);
+          await running.wake();
+          expect(await textsOf(running), step).to.deep.equal(expected);
+          expect(running.isKnown, step).to.equal(true);
+          running.stop();
+          const away = await startedAway(bounded);
+          expect(await textsOf(away), `${step}, away`).to.deep.equal(expected);
+          expect(away.isKnown, `${step}, away`).to.equal(true);
+        };
+        const whole = sourceOf(bounded);
+        await whole.wake();
+        whole.stop();
+        await hostile('too large', large());
+        await holds('too large');
+        await hostile('too large again', { ...many(41, 'again'), 'teams/hostile/hostile.yaml': 'again' });
+        await holds('too large again');
+        await hostile('fine', { ...none, 'teams/hostile/hostile.yaml': 'fine' });
+        held = 'fine';
+        await holds('fine');
+        await remote.git('reset', '--quiet', '--hard', first);
+        await hostile('forced, too large', { ...many(41, 'forced'), 'teams/hostile/hostile.yaml': 'forced' });
+        await holds('forced, too large');
+        await remote.git('checkout', '--quiet', '--detach');
+        await remote.git('branch', '--quiet', '-D', 'main');
+        for (const step of ['deleted', 'deleted still']) await holds(step);
+        await remote.git('checkout', '--quiet', '--orphan', 'main');
+        await hostile('made anew, too large', { 'teams/hostile/hostile.yaml': 'anew' });
+        await holds('made anew, too large');
+        await remote.git('rm', '--quiet', '-r', 'teams');
+        await hostile('made anew', { 'teams/hostile/hostile.yaml': 'anew' });
+        held = 'anew';
+        await holds('made anew');
+        expect(await readdir(folder)).to.have.members(['repository']);
+      });
+
+      it('are not known to be all while a folder is too large of which nothing was read before', async () => {
+        await remote.write({ 'teams/victim/victim.yaml': 'one' });
+        await remote.commit('first');
+        const source = sourceOf(bounded);
+        await source.wake();
+        expect(source.isKnown).to.equal(true);
+        await remote.write(large());
+        await remote.commit('second');
+        await source.wake();
+        expect(source.isKnown).to.equal(false);
+        source.stop();
+        const again = await startedAway(bounded);
+        expect(again.isKnown).to.equal(false);
+        expect(await textsOf(again)).to.deep.equal({ 'teams/victim/victim.yaml': 'one' });
+        await remote.git('rm', '--quiet', '-r', 'teams/hostile');
+        await remote.write({ 'teams/hostile/hostile.yaml': 'fits' });
+        await remote.commit('third');
+        const fits = await started(bounded);
+        await fits.wake();
+        expect(fits.isKnown).to.equal(true);
+      });
+
+      it('stay although git is too slow to say what is kept where the repository is fetched anew', async () => {
+        await remote.write(before);
+        await remote.commit('first');
+        const source = sourceOf(bounded);
+        await source.wake();
+        source.stop();
+        await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
+        await remote.commit('second');
+        await rm(join(folder, 'repository', 'config.made'));
+        const git = (process.env['PATH'] ?? '').split(':').map((place) => `${place}/git`);
+        const slow = `case "$*" in *refs/shr/read*) sleep 30 & wait;; esac\n`;
+        await fakeGit(`${slow}for one in ${git.join(' ')}; do [ -x "$one" ] && exec "$one" "$@"; done`);
+        const environment = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
+        const again = sourceOf({ ...bounded, environment, limits: { readMs: 3_000 } });
+        await again.wake();
+        expect(again.state.problem?.message).to.include('git took longer than');
+        again.stop();
+        const later = await started(bounded);
+        await later.wake();
+        expect(await textsOf(later)).to.deep.equal(after);
+        expect(later.isKnown).to.equal(true);
+      });
+
+      it('are read of what was kept before anything newer where the start could not read it', async () => {
+        await remote.write(before);
+        await remote.commit('first');
+        const one = sourceOf(bounded);
+        await one.wake();
+        one.stop();
+        await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
+        await remote.commit('second');
+        const { config } = one;
+        const environment = { PATH: process.env['PATH'] };
+        const repository = new GitRepository({ config, folder, environment, protocols: ['file'], clock: systemClock });
+        let fails = 1;
+        const list: GitRepository['list'] = async (commit, some) => {
+          fails -= 1;
+          if (fails >= 0) throw new GitError('too-slow', 'git took longer than 60 s');
+          return await repository.list(commit, some);
+        };
+        const source = new GitSource({
+          ...{ config, limits: bounded.bounds, log: () => ({ info: () => {}, warn: () => {} }), clock: systemClock },
+          repository: {
+            ...{ list, blobs: (commit, names, most) => repository.blobs(commit, names, most) },
+            ...{ fetch: () => repository.fetch(), follows: (sha) => repository.follows(sha) },
+            ...{ keep: (sha, read) => repository.keep(sha, read), last: () => repository.last() },
+          },
+        });
+        sources.push(source);
+        await source.open();
+        await source.wake();
+        expect(await textsOf(source)).to.deep.equal(after);
+        expect(source.isKnown).to.equal(true);
       });
 
       it('are not known to be all while none was read as a whole, over a restart too, and it is said', async () => {
