@@ -1,6 +1,6 @@
 /** `shr seal`: secrets that a tenant writes into its own registration, in a pull request that others can read. */
 import { writeFile } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { readYaml } from '../config/document.ts';
 import { errorCode, fileProblem, systemFiles } from '../config/files.ts';
@@ -18,6 +18,8 @@ import { nearest } from '../labels/nearest.ts';
 import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
+import { secretWarning, unknownNameWarning } from './seal/warnings.ts';
+import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
 interface SealOptions {
@@ -37,6 +39,12 @@ const FIELDS = [
 ];
 const OPTIONS = 'backends.options.';
 
+const FOLDER = 'the folder with dispatcher.yaml or platform.json';
+const CONFIG = 'a dispatcher.yaml or platform.json outside that folder';
+const NAME_FOLDER = 'Name the folder that has one of them, or the file with --config';
+const NAME_KEY =
+  'Give the platform’s public key with --public-key, or name the folder with --folder or the file with --config';
+
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const value = new Command('value')
     .description(
@@ -47,9 +55,9 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       '--field <path>',
       'where it will stand: credentials.token, webhook.secrets, backends.options.NAME …',
     )
-    .option('--public-key <key>', 'of the platform, x25519:… (default: that of dispatcher.yaml)')
-    .option('--folder <folder>', 'the folder with dispatcher.yaml', '.')
-    .option('--config <file>', 'a dispatcher.yaml outside that folder');
+    .option('--public-key <key>', 'of the platform, x25519:… (default: that of dispatcher.yaml or platform.json)')
+    .option('--folder <folder>', FOLDER, '.')
+    .option('--config <file>', CONFIG);
   value.action((options: SealOptions) => sealValue(options, value, terminal));
   const keygen = new Command('keygen')
     .description("make the platform's key pair: the private key goes into a file, the public one is printed")
@@ -59,11 +67,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     makeKeys(folder, privateKey, terminal),
   );
   const key = new Command('key')
-    .description('print the public key of dispatcher.yaml, for tenants who do not have that file')
-    .argument('[folder]', 'the folder with dispatcher.yaml', '.')
-    .option('--config <file>', 'a dispatcher.yaml outside that folder');
-  key.action(async (folder: string, { config }: { readonly config?: string }) => {
-    const found = await publishedKey(folder, config, terminal);
+    .description('print the public key that seals now, for tenants without these files: they give it with --public-key')
+    .argument('[folder]', FOLDER, '.')
+    .option('--config <file>', CONFIG);
+  key.action(async (folder: string, options: { readonly config?: string }) => {
+    const found = await publishedKey({ ...options, folder }, NAME_FOLDER, terminal);
     if (found === undefined) return;
     terminal.out(`${publicKeyText(found)}\n`);
     terminal.exit(0);
@@ -86,7 +94,7 @@ async function sealValue(options: SealOptions, command: Command, terminal: Termi
   }
   const key =
     options.publicKey === undefined
-      ? await publishedKey(options.folder, options.config, terminal)
+      ? await publishedKey(options, NAME_KEY, terminal)
       : (parsePublicKey(options.publicKey.trim()) ??
         command.error('error: --public-key is not a public key: copy all of what `shr seal key` prints, x25519:…'));
   if (key === undefined) return;
@@ -98,6 +106,9 @@ async function sealValue(options: SealOptions, command: Command, terminal: Termi
   // As of a secret's file: `echo` and editors end with a newline that is not part of the token.
   const secret = text.replace(/\r?\n$/, '');
   if (secret.trim() === '') return refuse(terminal, 'standard input is empty: pipe the secret in, or type it');
+  for (const warning of await warningsOf(secret, { ...options, field }, terminal)) {
+    terminal.error(`shr: note: ${printable(warning)}\n`);
+  }
   terminal.out(`\${sealed:${seal(secret, { registration, field: field.split('.') }, key)}}\n`);
   terminal.exit(0);
 }
@@ -118,34 +129,44 @@ function withoutIndexes(field: string): string {
   return field.replaceAll(/\[\d*\]|\.\d+(?=\.|$)/g, '');
 }
 
+async function warningsOf(secret: string, options: SealOptions, terminal: Terminal): Promise<readonly string[]> {
+  const { registrationsFolder } = await configurationFiles(resolve(terminal.workingFolder, options.folder), undefined);
+  const isKnown = basename(registrationsFolder) === 'registrations';
+  return [
+    isKnown ? await unknownNameWarning(options.registration, registrationsFolder) : undefined,
+    secretWarning(secret, options.field),
+  ].filter((warning) => warning !== undefined);
+}
+
 /** The one that seals now. Undefined after the reason was printed. */
 async function publishedKey(
-  folder: string,
-  config: string | undefined,
+  { config, folder }: Pick<SealOptions, 'config' | 'folder'>,
+  cure: string,
   terminal: Terminal,
 ): Promise<SealingKey | undefined> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const files = await configurationFiles(at(folder), config === undefined ? undefined : at(config));
-  const exported = await exportedPlatform(files, { config, platform: undefined });
-  const file = exported ?? files.dispatcherFile;
-  const shown = relative(terminal.workingFolder, file) || file;
+  const file = (await exportedPlatform(files, { config, platform: undefined })) ?? files.dispatcherFile;
+  const shown = shownPath(terminal.workingFolder, file);
   let text: string;
   try {
     ({ text } = await systemFiles.read(file, { mostBytes: DISPATCHER_BOUNDS.bytes }));
   } catch (error) {
-    const { message } = fileProblem(error);
-    refuse(
-      terminal,
-      `${shown}: ${message}. Give the platform’s public key with --public-key, or name the file with --config`,
-    );
+    const none = config === undefined && errorCode(error) === 'ENOENT';
+    const place = shownPath(terminal.workingFolder, at(folder));
+    const why = none
+      ? `there is neither dispatcher.yaml nor platform.json in ${place === '.' ? 'this folder' : place}`
+      : `${shown}: ${fileProblem(error).message}`;
+    refuse(terminal, `${why}. ${cure}`);
     return undefined;
   }
   // Its private key is not needed here, and mostly elsewhere.
   const { value, problems } = readYaml(file, text, DISPATCHER_BOUNDS.bytes);
   const section = typeof value === 'object' && value !== null && 'sealing' in value ? value.sealing : undefined;
   const sealing = dispatcherFile.shape.sealing.safeParse(section);
-  const [first]: readonly unknown[] = exported !== undefined && Array.isArray(section) ? section : [];
   const inFile = sealing.success ? sealing.data?.keys[0]?.publicKey : undefined;
+  // A platform.json has only the public keys.
+  const [first]: readonly unknown[] = Array.isArray(section) ? section : [];
   const published = typeof first === 'string' ? first : inFile;
   const key = published === undefined ? undefined : parsePublicKey(published);
   if (key === undefined) {

@@ -668,7 +668,7 @@ async function readPlatform(
         found.file(
           file,
           'there is no such file: tenants, shared backends and limits were not checked',
-          'Name it with `--config`.',
+          'Name it with `--config`, or an export of it with `--platform`.',
           found.notes,
         ),
       );

@@ -35,5 +35,11 @@ export type Resolution =
   /** In a store that this command does not ask. */
   | { readonly outcome: 'unread'; readonly message: string; readonly cure: string }
   /** Valid but missing: a problem to `serve`, a note to `validate`. */
-  | { readonly outcome: 'absent'; readonly message: string; readonly cure: string }
+  | {
+      readonly outcome: 'absent';
+      readonly message: string;
+      readonly cure: string;
+      /** In the place of both, where it is no more than a note. */
+      readonly asNote?: { readonly message: string; readonly cure: string };
+    }
   | { readonly outcome: 'wrong'; readonly message: string; readonly cure: string };

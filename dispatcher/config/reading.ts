@@ -20,7 +20,7 @@ const MAX_PROBLEMS = 100;
 /** The number of characters shown of an unknown key. */
 const MAX_KEY_LENGTH = 64;
 /** Anything shorter can be brute-forced; 16 hexadecimal digits are 64 bits. */
-const MIN_SECRET_LENGTH = 16;
+export const MIN_SECRET_LENGTH = 16;
 
 export class Reading {
   /** That it refers to, and what stands for secrets in stores. */
@@ -72,9 +72,9 @@ export class Reading {
   ): Promise<Reading> {
     const resolved = await resolveReferences(yaml.value, reach, references, bounds);
     const reading = new Reading(yaml, resolved, reach.sealed !== undefined);
-    for (const { kind, path, message, cure } of resolved.findings) {
+    for (const { kind, path, message, cure, asNote = { message, cure } } of resolved.findings) {
       const isNote = kind === 'exposed' || kind === 'stale' || kind === 'unread';
-      if (isNote || (kind === 'absent' && secrets === 'optional')) reading.note(path, message, cure);
+      if (isNote || (kind === 'absent' && secrets === 'optional')) reading.note(path, asNote.message, asNote.cure);
       else reading.problem(path, message, cure);
     }
     return reading;

@@ -29,6 +29,8 @@ export interface ReferenceSources {
 
 const WHOLE = /^\$\{(env|file):([^}]*)\}$/;
 const ANYWHERE = new RegExp(`\\$\\{(?:env|file|sealed|${SECRET_SCHEMES.join('|')}):`);
+/** What an end that was not copied leaves. */
+const OPEN = new RegExp(`^\\$\\{(env|file|sealed|${SECRET_SCHEMES.join('|')}):[^}]*$`);
 const SEALED = /^\$\{sealed:([^}]*)\}$/;
 const MAX_VALUE_BYTES = 65_536;
 
@@ -77,6 +79,12 @@ async function resolveReference(text: string, reach: Reach, sources: ReferenceSo
   const match = WHOLE.exec(text);
   if (!match) {
     if (!ANYWHERE.test(text)) return { outcome: 'none' };
+    const [, scheme] = OPEN.exec(text) ?? [];
+    if (scheme !== undefined) {
+      const cure =
+        scheme === 'sealed' ? 'Copy all that `shr seal` printed, to the last character.' : 'Put a `}` at its end.';
+      return { outcome: 'wrong', message: `the reference \`\${${scheme}:…\` has no closing brace`, cure };
+    }
     return {
       outcome: 'wrong',
       message: 'a reference must be the whole value',

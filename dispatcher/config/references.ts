@@ -25,6 +25,7 @@ export interface ReferenceFinding {
   readonly kind: 'absent' | 'wrong' | 'exposed' | 'stale' | 'unread';
   readonly message: string;
   readonly cure: string;
+  readonly asNote?: { readonly message: string; readonly cure: string };
 }
 
 export interface ResolvedReferences {
@@ -143,8 +144,8 @@ function walk(
   const path: (string | number)[] = [];
   let values = 0;
 
-  function find(kind: ReferenceFinding['kind'], message: string, cure: string): void {
-    findings.push({ path: [...path], kind, message, cure });
+  function find(kind: ReferenceFinding['kind'], told: Omit<ReferenceFinding, 'kind' | 'path'>): void {
+    findings.push({ path: [...path], kind, ...told });
   }
 
   function walkText(text: string): string {
@@ -152,15 +153,15 @@ function walk(
     if (resolution.outcome === 'none') return text;
     references.set(formatPath(path), resolution.outcome === 'value');
     if (resolution.outcome !== 'value') {
-      find(resolution.outcome, resolution.message, resolution.cure);
+      const { outcome, ...told } = resolution;
+      find(outcome, told);
       return UNRESOLVED;
     }
     if (resolution.value.length >= MIN_REVEALED_LENGTH) revealed.add(resolution.value);
     if (resolution.exposed !== undefined) {
-      const { message, cure } = exposure(resolution.exposed);
-      find('exposed', message, cure);
+      find('exposed', exposure(resolution.exposed));
     }
-    if (resolution.stale !== undefined) find('stale', resolution.stale.message, resolution.stale.cure);
+    if (resolution.stale !== undefined) find('stale', resolution.stale);
     return resolution.value;
   }
 
@@ -175,13 +176,13 @@ function walk(
     values += 1;
     if (values === mostValues + 1) {
       const message = `the file has more than ${mostValues} values, its aliases followed`;
-      find('wrong', message, 'Write out what is needed, without aliases.');
+      find('wrong', { message, cure: 'Write out what is needed, without aliases.' });
     }
     if (values > mostValues) return undefined;
     if (typeof value === 'string') return walkText(value);
     if (typeof value !== 'object' || value === null) return value;
     if (path.length >= DEEPEST) {
-      find('wrong', 'it is nested too deeply', 'Flatten it.');
+      find('wrong', { message: 'it is nested too deeply', cure: 'Flatten it.' });
       return undefined;
     }
     if (Array.isArray(value)) return value.map((item, index) => walkAt(index, item));

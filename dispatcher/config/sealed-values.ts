@@ -51,14 +51,22 @@ function readPrivateKey(reading: Reading, path: Path, pem: string, key: SealingK
   return found?.privateKey;
 }
 
-/** Not `complete`: there is no dispatcher.yaml, or it has problems of its own. */
+/** Not `complete`: there is no dispatcher.yaml, or it has problems of its own. Without `config` it is an exported one. */
 export function sealedReach(
   registration: string,
-  { sealing, complete }: { readonly sealing: SealingKeys | undefined; readonly complete: boolean },
+  {
+    sealing,
+    complete,
+    config,
+  }: { readonly sealing: SealingKeys | undefined; readonly complete: boolean; readonly config: unknown },
 ): SealedReach {
   const keys = complete ? (sealing ?? []) : undefined;
-  return { open: (text, path) => opened(text, { registration, field: fieldOf(path) }, keys) };
+  const isExport = config === undefined;
+  return { open: (text, path) => opened(text, { registration, field: fieldOf(path) }, { keys, isExport }) };
 }
+
+const WHERE_THE_KEY_IS = 'Run `shr validate --secrets` where the platform’s private key is.';
+const THE_DISPATCHER_OPENS_IT = 'Nothing has to be done here: the dispatcher opens it.';
 
 const CUT = {
   outcome: 'wrong',
@@ -69,7 +77,7 @@ const CUT = {
 function opened(
   text: string,
   place: { readonly registration: string; readonly field: readonly string[] },
-  keys: SealingKeys | undefined,
+  { keys, isExport }: { readonly keys: SealingKeys | undefined; readonly isExport: boolean },
 ): Resolution {
   const id = keyIdIn(text);
   if (id === undefined) return CUT;
@@ -77,7 +85,12 @@ function opened(
     return {
       outcome: 'absent',
       message: 'the sealed value was not opened: there is no dispatcher.yaml here with the key',
-      cure: 'Run `shr validate --secrets` where the platform’s private key is.',
+      cure: WHERE_THE_KEY_IS,
+      asNote: {
+        message:
+          'it is sealed and looks whole; for which keys it may be is not known without dispatcher.yaml or platform.json',
+        cure: THE_DISPATCHER_OPENS_IT,
+      },
     };
   }
   const key = keys.find((one) => one.id === id);
@@ -93,7 +106,11 @@ function opened(
     return {
       outcome: 'absent',
       message: `the private key ${id} is not here to open it`,
-      cure: 'Provide it as dispatcher.yaml says in `sealing.keys`.',
+      cure: isExport ? WHERE_THE_KEY_IS : 'Provide it as dispatcher.yaml says in `sealing.keys`.',
+      asNote: {
+        message: `it is sealed for the platform’s key ${id} and looks whole, which is all that can be checked without the private key`,
+        cure: THE_DISPATCHER_OPENS_IT,
+      },
     };
   }
   const found = open(text, place, { key, privateKey: key.privateKey });

@@ -99,7 +99,13 @@ export function seal(value: string, place: SealedPlace, key: SealingKey): string
 export function keyIdIn(text: string): string | undefined {
   const [version, id, body, ...more] = text.split('.');
   const whole = version === VERSION && id !== undefined && body !== undefined && body !== '' && more.length === 0;
-  return whole && /^[0-9a-f]{16}$/.test(id) && /^[\w-]+$/.test(body) ? id : undefined;
+  if (!whole || !/^[0-9a-f]{16}$/.test(id) || !/^[\w-]+$/.test(body)) return undefined;
+  return isLongEnough(Buffer.from(body, 'base64url')) ? id : undefined;
+}
+
+/** For any value: what lost its end may still have the form. */
+function isLongEnough(bytes: Buffer): boolean {
+  return bytes.length > PUBLIC_BYTES + TAG_BYTES;
 }
 
 export function open(
@@ -109,7 +115,7 @@ export function open(
 ): Opened {
   const bytes = Buffer.from(text.slice(text.lastIndexOf('.') + 1), 'base64url');
   const most = PUBLIC_BYTES + MAX_SEALED_VALUE_BYTES + TAG_BYTES;
-  if (bytes.length <= PUBLIC_BYTES + TAG_BYTES || bytes.length > most) return { ok: false, why: 'unreadable' };
+  if (!isLongEnough(bytes) || bytes.length > most) return { ok: false, why: 'unreadable' };
   const oncePublic = bytes.subarray(0, PUBLIC_BYTES);
   const sealed = bytes.subarray(PUBLIC_BYTES, -TAG_BYTES);
   try {

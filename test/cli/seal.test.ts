@@ -69,7 +69,7 @@ describe('shr seal', () => {
     const yaml = await readFile(file, 'utf8');
     await writeFile(file, yaml.replace('${file:secrets/acme/github-token}', sealed.out.trim()));
     const valid = await shr(['validate'], folder);
-    expect(valid.out).to.match(/credentials\.token: the private key [0-9a-f]{16} is not here to open it/);
+    expect(valid.out).to.match(/credentials\.token: it is sealed for the platform’s key [0-9a-f]{16} and looks whole/);
     expect(valid.code).to.equal(0);
     await rename(join(folder, 'secrets/dispatcher.yaml'), join(folder, 'dispatcher.yaml'));
     expect(await shr(['validate', '--secrets'], folder)).to.include({ code: 0 });
@@ -97,6 +97,65 @@ describe('shr seal', () => {
     await rm(join(folder, 'dispatcher.yaml'));
     expect((await run(forToken, TOKEN)).error).to.include('--public-key');
     expect(await run([...forToken, '--public-key', out.trim()], TOKEN)).to.include({ code: 0 });
+  });
+
+  it('takes the key from a platform.json or dispatcher.yaml that is named', async () => {
+    await platform();
+    await shr(['platform', 'export', '--out', 'elsewhere.json'], folder);
+    const { out: key } = await run(['key']);
+    await rename(join(folder, 'dispatcher.yaml'), join(folder, 'secrets/other.yaml'));
+    for (const file of ['elsewhere.json', 'secrets/other.yaml']) {
+      expect(await run(['key', '--config', file])).to.include({ code: 0, out: key, error: '' });
+    }
+  });
+
+  it('says in which folder it looked for the key, and what to name', async () => {
+    expect((await run(['key'])).error).to.equal(
+      'shr: there is neither dispatcher.yaml nor platform.json in this folder. Name the folder that has one of them, or the file with --config\n',
+    );
+    expect((await run(['key', 'there'])).error).to.include('nor platform.json in there. Name');
+    expect((await run(forToken, TOKEN)).error).to.include('Give the platform’s public key with --public-key');
+    expect((await run(['key', '--config', 'gone.yaml'])).error).to.include('gone.yaml: there is no such file. Name');
+  });
+
+  describe('what it notes, and seals all the same', () => {
+    const noted = async (name: string, field: string, secret: string) => {
+      const { code, out, error } = await run(['--registration', name, '--field', field], secret);
+      expect(code).to.equal(0);
+      expect(out).to.match(/^\$\{sealed:/);
+      expect(error).to.not.include(secret.trim());
+      return error;
+    };
+
+    beforeEach(platform);
+
+    it('a registration that is not in the folder', async () => {
+      expect(await noted('acmee', 'credentials.token', TOKEN)).to.equal(
+        "shr: note: registrations/ has no registration 'acmee' (did you mean 'acme'?): the value opens under that name alone\n",
+      );
+      await writeFile(join(folder, 'registrations/two.yaml'), 'registrations: { acmee: {}, third: {} }\n');
+      expect(await noted('acmee', 'credentials.token', TOKEN)).to.equal('');
+      expect(await noted('two', 'credentials.token', TOKEN)).to.include("has no registration 'two'");
+    });
+
+    it('none where it does not know the folder', async () => {
+      const { out: key } = await run(['key']);
+      await rm(join(folder, 'registrations'), { recursive: true });
+      await rm(join(folder, 'dispatcher.yaml'));
+      const ended = await run([...forToken, '--public-key', key.trim()], TOKEN);
+      expect(ended).to.include({ code: 0, error: '' });
+    });
+
+    for (const [field, secret, words] of [
+      ['credentials.token', 'ghp_short', 'the secret has only 9 characters: check that it is the whole secret\n'],
+      ['credentials.token', 'two tokens-of-the-tenant', 'a space or a line end'],
+      ['webhook.secrets', 'guess-me', 'as the dispatcher takes none with fewer than 16\n'],
+      ['credentials.app.privateKey', 'iv1.0123456789abcdef', 'not a private key in PEM format'],
+    ] as const) {
+      it(`${field} that is unlikely to be whole`, async () => {
+        expect(await noted('acme', field, `${secret}\n`)).to.include(words);
+      });
+    }
   });
 
   for (const [what, args, input, code, words] of [

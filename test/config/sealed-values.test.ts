@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
+import { exportPlatform } from '../../dispatcher/config/export-platform.ts';
 import { inspectConfiguration } from '../../dispatcher/config/load.ts';
 import { References } from '../../dispatcher/config/reference.ts';
 import { resolveReferences } from '../../dispatcher/config/references.ts';
@@ -153,13 +154,59 @@ describe('a sealed value in a registration’s file', () => {
     ]);
   });
 
+  it('is told where its end was not copied, and so is every reference', async () => {
+    const text = sealed(TOKEN, 'credentials.token').slice(0, -1);
+    const found = await refusal(acme(text));
+    expect(found)
+      .to.include(
+        'credentials.token: the reference `${sealed:…` has no closing brace. Copy all that `shr seal` printed',
+      )
+      .and.not.include(text.slice(0, 20));
+    expect(await refusal(acme('${env:TENANT_ACME_TOKEN'))).to.include(
+      'the reference `${env:…` has no closing brace. Put a `}` at its end.',
+    );
+  });
+
+  it('says in a note that nothing is amiss where the private key is not, and in a problem where to check it', async () => {
+    const text = acme(sealed(TOKEN, 'credentials.token'));
+    const files = { 'dispatcher.yaml': platform, ...secrets, 'registrations/acme.yaml': text };
+    const exported = await exportPlatform(sourcesOf(files));
+    if (!exported.ok) throw new Error('it was not exported');
+    const tenants = { 'platform.json': JSON.stringify(exported.exported), 'registrations/acme.yaml': text };
+    const check = (needed: 'optional' | 'required', texts: Readonly<Record<string, string>> = tenants) =>
+      inspectConfiguration(
+        { ...sourcesOf(texts), exportedPlatform: '/etc/shr/platform.json', secrets: needed },
+        'optional',
+      );
+    const found = await check('optional');
+    expect(found.problems.map(formatProblem)).to.deep.equal([]);
+    expect(found.notes.map(({ message, cure }) => [message, cure])).to.deep.equal([
+      [
+        `it is sealed for the platform’s key ${now.key.id} and looks whole, which is all that can be checked without the private key`,
+        'Nothing has to be done here: the dispatcher opens it.',
+      ],
+    ]);
+    const [problem] = (await check('required')).problems;
+    expect(problem).to.include({
+      message: `the private key ${now.key.id} is not here to open it`,
+      cure: 'Run `shr validate --secrets` where the platform’s private key is.',
+    });
+    const gone = acme(sealed(TOKEN, 'credentials.token', 'acme', newKeyPair()));
+    const [wrong] = (await check('optional', { ...tenants, 'registrations/acme.yaml': gone })).problems;
+    expect(wrong?.message).to.include(`and dispatcher.yaml has ${now.key.id}, ${before.key.id}`);
+    // Without the private key, too.
+    const short = acme(`\${sealed:1.${now.key.id}.${'A'.repeat(64)}}`);
+    const [cut] = (await check('optional', { ...tenants, 'registrations/acme.yaml': short })).problems;
+    expect(cut?.message).to.include('the sealed value is incomplete');
+  });
+
   it('is a note where the private key is not: on a machine that only validates', async () => {
     const files = { 'dispatcher.yaml': platform, 'registrations/acme.yaml': acme(sealed(TOKEN, 'credentials.token')) };
     for (const [texts, words] of [
-      [files, `the private key ${now.key.id} is not here to open it`],
+      [files, `it is sealed for the platform’s key ${now.key.id} and looks whole`],
       [
         { 'registrations/acme.yaml': files['registrations/acme.yaml'] },
-        'there is no dispatcher.yaml here with the key',
+        'it is sealed and looks whole; for which keys it may be is not known without dispatcher.yaml or platform.json',
       ],
     ] as const) {
       const found = await inspectConfiguration({ ...sourcesOf(texts), secrets: 'optional' }, 'optional');
