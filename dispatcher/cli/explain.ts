@@ -26,6 +26,7 @@ import { explainRunning, type JobOptions, type RunningOptions } from './explain-
 import { loadFits } from './fits.ts';
 import { printFields, printJson, printTable } from './output.ts';
 import { shownPath } from './shown-path.ts';
+import { type SizeLimits, sizeLimitsInWords, sizeLimitsOf } from './size-limits.ts';
 import { type CommandModule, collect, type Terminal } from './terminal.ts';
 import { unclaimedCure } from './unclaimed.ts';
 
@@ -149,6 +150,8 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
       unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
       notes: [...[organizationNote(admission, registrations)].filter((one) => one !== undefined), ...unreadNotes],
       isPartial: unreadNotes.length > 0,
+      limits: matched && sizeLimitsOf(matched),
+      unsized: (backend) => whyUnsized(matched, backend, inspection.platformFile?.isExport === true),
       withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
     };
     if (options.json === true) printJson(terminal, describe(admission, found));
@@ -205,7 +208,16 @@ function registrationOf(admission: Admission, registrations: readonly Registrati
   return registrations.find(({ name }) => name === admission.lane.registration);
 }
 
-const UNKNOWN = 'its size is not known: a secret in its options is not here; `shr validate` names it';
+/** Why a backend does not say which size it has for a job. */
+function whyUnsized(registration: Registration | undefined, name: string, isExport: boolean): string {
+  const backend = registration?.backends.find((one) => one.name === name);
+  const why = (): string => {
+    if (backend?.closed !== undefined) return backend.closed;
+    if (isExport && backend?.shared === true) return 'platform.json has no options of the platform’s backends';
+    return 'a secret in its options is not here; `shr validate` names it';
+  };
+  return `its size is not known: ${why()}`;
+}
 
 interface BackendAnswer {
   readonly backend: string;
@@ -228,14 +240,18 @@ interface Found {
   readonly notes: readonly string[];
   /** There are registrations that files do not say. */
   readonly isPartial: boolean;
+  /** Undefined: no registration takes the job. */
+  readonly limits: SizeLimits | undefined;
+  /** Why a backend among them has no fit. */
+  readonly unsized: (backend: string) => string;
   /** Why the tenant may not have this on a shared backend. */
   readonly withheld: (lane: LaneSpec, backend: string) => string | undefined;
 }
 
-function answers(lane: LaneSpec, { fits, withheld }: Found): readonly BackendAnswer[] {
+function answers(lane: LaneSpec, { fits, unsized, withheld }: Found): readonly BackendAnswer[] {
   const taken = lane.backends.map((backend): BackendAnswer => {
     const fit = fits.get(backend)?.fit(lane.wish);
-    if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: UNKNOWN };
+    if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: unsized(backend) };
     if (!fit.fits) return { backend, cpu: undefined, memoryGiB: undefined, note: fit.reason };
     return { backend, cpu: fit.shape.cpu, memoryGiB: fit.shape.memoryGiB, note: fit.note };
   });
@@ -256,6 +272,7 @@ function describe(admission: Admission, found: Found): unknown {
     return { ...admission, reason, ...(unclaimed === undefined ? {} : { cure: unclaimed }), ...noted };
   }
   const { lane } = admission;
+  const limits = unknownSizes(lane, found);
   return {
     outcome: 'lane',
     lane: { ...lane, scope: scopePath(lane.scope) },
@@ -263,8 +280,14 @@ function describe(admission: Admission, found: Found): unknown {
     ...(found.presets.length === 0 ? {} : { presets: found.presets }),
     ...(found.observes ? { observes: true } : {}),
     ...(granted === undefined ? {} : { granted }),
+    ...(limits === undefined ? {} : { limits }),
     ...noted,
   };
+}
+
+/** Where a backend does not say which size a runner has, what bounds it all the same. */
+function unknownSizes({ backends }: LaneSpec, { fits, limits }: Found): SizeLimits | undefined {
+  return backends.every((backend) => fits.has(backend)) ? undefined : limits;
 }
 
 /** Of those that were read: another one may claim it. */
@@ -297,6 +320,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
       return;
     case 'lane': {
       const { lane } = admission;
+      const limits = unknownSizes(lane, found);
       const lines = found.granted?.lines.map(({ field, place }) => `${field} (${place})`).join(', ');
       printFields(terminal, [
         [
@@ -310,6 +334,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
         ['registers at', `${lane.host}/${scopePath(lane.scope)}, runner group ${lane.runnerGroup}`],
         ['labels', lane.labels.join(', ')],
         ['shape', shapeInWords(lane.wish)],
+        ...rowOf('limits', limits && sizeLimitsInWords(limits)),
         ...rowOf('presets', presetsInWords(found.presets)),
         ...notesOf(found),
       ]);

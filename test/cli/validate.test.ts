@@ -250,6 +250,37 @@ describe('shr validate', () => {
       expect(out).to.include('acme');
     });
 
+    it('says that the sizes of the platform’s backends are not in platform.json, and which limits are', async () => {
+      const limits = { maxCpu: 8, maxMemoryGiB: 32, maxDiskGiB: 100 };
+      const labels = ['--labels', 'serverless-hosted-runner,cpu-4'];
+      const explain = (...args: string[]) => run('explain', '--repo', 'acme/web', ...labels, ...args);
+      await exportFrom({ ...document, tenants: { acme: { ...document.tenants.acme, limits } } });
+      const holds = (changes: object) =>
+        write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }], ...changes }));
+      await holds({ policy: { maxCpu: 4, maxMemoryGiB: 16 } });
+      const { code, out } = await explain();
+      expect(code, out).to.equal(0);
+      expect(out)
+        .to.match(
+          /^limits +labels ask for at most 4 cores, 16 GiB \(policy\); the tenant has at most 8 cores, 32 GiB, a disk of 100 GiB \(dispatcher\.yaml:\d+:\d+, .*\)$/m,
+        )
+        .and.match(/^engine .* its size is not known: platform\.json has no options of the platform’s backends$/m)
+        .and.not.include('secret');
+      const { limits: told } = JSON.parse((await explain('--json')).out);
+      expect(told.policy).to.deep.equal({ maxCpu: 4, maxMemoryGiB: 16 });
+      expect(told.grant).to.include(limits);
+      // Beside dispatcher.yaml the backend says it itself.
+      const whole = await explain('--config', 'platform/dispatcher.yaml');
+      expect(whole.out)
+        .to.match(/^engine +4 +1/m)
+        .and.not.match(/^limits/m);
+      await holds({});
+      labels[1] = 'serverless-hosted-runner';
+      expect((await explain()).out).to.match(/^limits +labels change no size; the tenant has at most 8 cores/m);
+      await exportFrom(document);
+      expect((await explain()).out).to.match(/^limits +labels change no size; the tenant has no limits of size$/m);
+    });
+
     it('is told that the export is missing, or that both are named', async () => {
       const missing = await validate('--platform', 'nowhere.json');
       expect([missing.code, missing.out.split('\n')[0]]).to.deep.equal([
