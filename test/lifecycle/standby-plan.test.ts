@@ -159,6 +159,41 @@ describe('the plan of standby pools', () => {
     expect(planStandby(facts({ ...some, ending }, 0)).drops, 'the place is on its way').to.deep.equal([]);
   });
 
+  it('makes no room with a container that another waiting job gets', () => {
+    const some = (...taken: readonly string[]) =>
+      facts(
+        {
+          pools: [pool({ runners: runners('a', 'b') })],
+          waiting: [{ registration: 'acme', backends: ['main'], count: 2 }],
+          taken: new Set(taken),
+        },
+        0,
+      );
+    const drops = (...taken: readonly string[]) => planStandby(some(...taken)).drops.map(({ runner }) => runner);
+    expect(drops('b')).to.deep.equal(['a']);
+    expect(drops('a', 'b')).to.deep.equal([]);
+  });
+
+  it('looks at each container a few times, however many lanes wait without room', () => {
+    let looks = 0;
+    const all = Array.from({ length: 500 }, (_, index) => ({
+      name: `r${index}`,
+      get backend() {
+        looks += 1;
+        return 'main';
+      },
+    }));
+    const registrations = Array.from({ length: 20 }, (_, index) => `globex-${index}`);
+    const waiting = registrations.flatMap((registration) =>
+      Array.from({ length: 500 }, () => ({ registration, backends: ['main'], count: 1 })),
+    );
+    // Each is at its own cap: the end of no other one's container helps.
+    const room = new Map([['', 0], ...registrations.map((name) => [name, 0] as const)]);
+    const plan = planStandby(facts({ pools: [pool({ size: 500, runners: all })], waiting, room }));
+    expect(plan.drops).to.deep.equal([]);
+    expect(looks).to.be.at.most(3 * all.length + registrations.length);
+  });
+
   it('drops nothing whose end would help no waiting job', () => {
     const elsewhere = facts({
       pools: [pool({ registration: 'globex', key: 'p9', runners: runners('a', 'b') })],

@@ -32,6 +32,8 @@ export type ByPlace = ReadonlyMap<string, number>;
 export interface StandbyFacts {
   readonly pools: readonly PoolFacts[];
   readonly waiting: readonly WaitingFacts[];
+  /** Containers that the other waiting jobs get: they make room for none. */
+  readonly taken?: ReadonlySet<string>;
   /** How many more runners may exist. Negative: there are too many. */
   readonly room: ByPlace;
   /** How many are being taken down. */
@@ -58,7 +60,7 @@ export interface StandbyPlan {
  * that cannot serve them makes room.
  */
 export function planStandby(facts: StandbyFacts): StandbyPlan {
-  const { pools, waiting, room, ending } = facts;
+  const { pools, waiting, taken = new Set(), room, ending } = facts;
   const drops: { readonly runner: string; readonly reason: string }[] = [];
   const kept = pools.map((pool) => ({ pool, runners: [...pool.runners] }));
   /** What there will be room for, once all that ends has ended. */
@@ -78,6 +80,7 @@ export function planStandby(facts: StandbyFacts): StandbyPlan {
       if (places.some((place) => later.of(place) < 0)) drop(one, runner, 'a cap is exceeded');
     }
   }
+  const evictable = new Evictable(kept, taken);
   for (const { registration, backends, count } of waiting) {
     for (let job = 0; job < count; job += 1) {
       const open = backends.find((backend) => later.isFree(registration, backend));
@@ -85,7 +88,7 @@ export function planStandby(facts: StandbyFacts): StandbyPlan {
         later.occupy(registration, open);
         continue;
       }
-      const found = makesRoom(kept, later, { registration, backends });
+      const found = evictable.makesRoom(later, { registration, backends });
       if (found === undefined) break;
       drop(found.from, found.runner, 'a waiting job needs its place');
       const freed = backends.find((backend) => later.isFree(registration, backend));
@@ -97,21 +100,58 @@ export function planStandby(facts: StandbyFacts): StandbyPlan {
 
 type KeptPool = { readonly pool: PoolFacts; readonly runners: readonly PooledRunner[] };
 
-/** The first container whose end would let the job have a runner, and that is not one of those reserved for others. */
-function makesRoom<Of extends KeptPool>(
-  kept: readonly Of[],
-  later: Places,
-  job: Omit<WaitingFacts, 'count'>,
-): { readonly from: Of; readonly runner: PooledRunner } | undefined {
-  for (const from of kept) {
-    for (const runner of from.runners.toReversed()) {
-      const after = later.without(from.pool.registration, runner.backend);
-      // Its place would be kept for its owner; what the job may have of it would come out of what is kept for the job.
-      if (after.keptFrom(job.registration) > later.keptFrom(job.registration)) continue;
-      if (job.backends.some((backend) => after.isFree(job.registration, backend))) return { from, runner };
+interface Candidate<Of extends KeptPool> {
+  readonly from: Of;
+  readonly runner: PooledRunner;
+  readonly rank: number;
+}
+
+/**
+ * Containers that may end for jobs that wait. What the end of one makes room for depends on its registration and backend
+ * alone: each is looked at once here, and for a job one of each kind is.
+ */
+class Evictable<Of extends KeptPool> {
+  /** By registration and backend; the last one goes first. */
+  readonly #kinds = new Map<string, Candidate<Of>[]>();
+  /** For which no container makes room, as long as no place is taken or given back. */
+  readonly #inVain = new Set<string>();
+  #as = 0;
+
+  constructor(kept: readonly Of[], taken: ReadonlySet<string>) {
+    const all = kept.flatMap((from) => from.runners.toReversed().map((runner) => ({ from, runner })));
+    for (const [rank, { from, runner }] of [...all.entries()].reverse()) {
+      if (taken.has(runner.name)) continue;
+      const kind = JSON.stringify([from.pool.registration, runner.backend]);
+      const candidates = this.#kinds.get(kind) ?? [];
+      candidates.push({ from, runner, rank });
+      this.#kinds.set(kind, candidates);
     }
   }
-  return undefined;
+
+  /** The first container whose end would let the job have a runner, and that is not one of those reserved for others. */
+  makesRoom(later: Places, job: Omit<WaitingFacts, 'count'>): Candidate<Of> | undefined {
+    if (this.#as !== later.changes) this.#inVain.clear();
+    this.#as = later.changes;
+    const asked = JSON.stringify([job.registration, job.backends]);
+    if (this.#inVain.has(asked)) return undefined;
+    let best: { readonly candidates: Candidate<Of>[]; readonly first: Candidate<Of> } | undefined;
+    for (const candidates of this.#kinds.values()) {
+      const first = candidates.at(-1);
+      if (first === undefined || (best !== undefined && best.first.rank < first.rank)) continue;
+      if (helps(first, later, job)) best = { candidates, first };
+    }
+    if (best === undefined) this.#inVain.add(asked);
+    return best?.candidates.pop();
+  }
+}
+
+function helps({ from, runner }: Candidate<KeptPool>, later: Places, job: Omit<WaitingFacts, 'count'>): boolean {
+  const keptBefore = later.keptFrom(job.registration);
+  return later.without(from.pool.registration, runner.backend, () => {
+    // Its place would be kept for its owner; what the job may have of it would come out of what is kept for the job.
+    if (later.keptFrom(job.registration) > keptBefore) return false;
+    return job.backends.some((backend) => later.isFree(job.registration, backend));
+  });
 }
 
 /** One for each pool in turn. */
@@ -150,8 +190,9 @@ export function placesOf(registration: string, backend: string | null): readonly
 }
 
 class Places {
+  /** How often one was taken or given back. */
+  changes = 0;
   readonly #room: Map<string, number>;
-
   readonly #kept: Kept | undefined;
 
   constructor(room: ByPlace, kept: Kept | undefined) {
@@ -165,13 +206,13 @@ class Places {
   }
 
   occupy(registration: string, backend: string): void {
-    for (const place of placesOf(registration, backend)) this.#add(place, -1);
-    this.#kept?.shares.take(this.#kept.lineOf(registration), registration);
+    this.changes += 1;
+    this.#move(registration, backend, -1);
   }
 
   vacate(registration: string, backend: string | null): void {
-    for (const place of placesOf(registration, backend)) this.#add(place, 1);
-    this.#kept?.shares.giveBack(this.#kept.lineOf(registration), registration);
+    this.changes += 1;
+    this.#move(registration, backend, 1);
   }
 
   /** All of these end. */
@@ -183,10 +224,22 @@ class Places {
     }
   }
 
-  without(registration: string, backend: string | null): Places {
-    const after = new Places(this.#room, this.#kept);
-    after.vacate(registration, backend);
-    return after;
+  /** What is true if one of it ends. */
+  without(registration: string, backend: string | null, ask: () => boolean): boolean {
+    this.#move(registration, backend, 1);
+    try {
+      return ask();
+    } finally {
+      this.#move(registration, backend, -1);
+    }
+  }
+
+  #move(registration: string, backend: string | null, count: 1 | -1): void {
+    for (const place of placesOf(registration, backend)) this.#add(place, count);
+    const { lineOf, shares } = this.#kept ?? {};
+    if (lineOf === undefined) return;
+    if (count > 0) shares?.giveBack(lineOf(registration), registration);
+    else shares?.take(lineOf(registration), registration);
   }
 
   #add(place: string, count: number): void {
