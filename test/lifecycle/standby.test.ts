@@ -313,6 +313,19 @@ describe('standby', () => {
     expect(await reasons(name)).to.include('a waiting job needs its place');
   });
 
+  it('keeps no container from the jobs of others for jobs of a registration that is paused', async () => {
+    const globex = registration('globex', { claim: { kind: 'organization', organization: 'globex' } });
+    await open({ maxRunners: 1, registrations: [acme(), globex] });
+    const { name } = await readyOne();
+    await fixture.engine.pause({ registration: 'acme', reason: null, by: 'ops', byPlatform: false });
+    await fixture.tell(
+      told(fixture, { jobId: 1 }),
+      told(fixture, { jobId: 2, owner: 'globex', labels: ['globex-runner'] }),
+    );
+    await fixture.advance(MINUTE);
+    expect(await reasons(name)).to.include('a waiting job needs its place');
+  });
+
   it('serves at the cap too: what waits needs no further place', async () => {
     await open({ registrations: [acme({ maxRunners: 1 })] });
     const { asked } = await readyOne();
@@ -556,6 +569,33 @@ describe('standby', () => {
       // The disk is a real one.
       while (asked.answer === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
       expect(asked.answer).to.deep.equal({ kind: 'jit', encodedJitConfig: `jit-of-${name}` });
+    });
+
+    for (const others of [['acme-runner'], ['acme-runner', 'cpu-4']])
+      it(`keeps the one that serves a job for it, while others with ${others.join(' ')} wait at the cap`, async () => {
+        const [name, start] = await reopen({ registrations: [acme({ maxRunners: 1 })] });
+        await start();
+        await fixture.tell(
+          ...[1, 2].map((jobId) => told(fixture, { jobId, labels: others })),
+          told(fixture, { jobId: 3 }),
+        );
+        await fixture.advance(20_000);
+        expect((await row(name))?.state, 'it has not asked again yet').to.equal('parked');
+        const asked = asks(name);
+        for (let at = 0; at < 20 && asked.answer === undefined; at += 1) {
+          await fixture.advance(1_000);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        expect(asked.answer?.kind).to.equal('jit');
+      });
+
+    it('takes down one that does not ask any more where its place is needed', async () => {
+      const [name, start] = await reopen({ registrations: [acme({ maxRunners: 1 })] });
+      await start();
+      await fixture.tell(...[1, 2].map((jobId) => told(fixture, { jobId })));
+      await fixture.advance(6 * MINUTE);
+      expect(await reasons(name)).to.include('a waiting job needs its place');
+      expect(launched).to.have.length(1);
     });
 
     it('takes down those whose image, shape or pool is another one now', async () => {

@@ -4,7 +4,7 @@
  * serves.
  */
 import type { Clock } from '../../../time/clock.ts';
-import { SECOND } from '../../../time/units.ts';
+import { MINUTE, SECOND } from '../../../time/units.ts';
 
 export type JitAnswer =
   | { readonly kind: 'jit'; readonly encodedJitConfig: string }
@@ -16,6 +16,8 @@ export type JitAnswer =
 const LONGEST_ASK_MS = 25 * SECOND;
 /** A container asks again this soon after an answer. */
 const BETWEEN_ASKS_MS = 8 * SECOND;
+/** One that lives has asked again by then, also after a restart of ours: it goes on for this long past several failed asks. */
+const SILENT_MS = 2 * MINUTE;
 /** How long a JIT configuration waits for its container. */
 const KEPT_MS = 20 * SECOND;
 
@@ -34,13 +36,16 @@ export class HandOver {
   readonly #most: number;
   /** By runner. */
   readonly #asks = new Map<string, Ask>();
-  readonly #askedAtMs = new Map<string, number>();
+  /** When it was last heard of, and whether it closed the connection itself. */
+  readonly #heard = new Map<string, { readonly atMs: number; readonly left: boolean }>();
+  readonly #startedAtMs: number;
   readonly #gifts = new Map<string, Gift>();
 
   /** `most`: asks held open at once; the others are answered with `not-yet`. */
   constructor(clock: Clock, most: number) {
     this.#clock = clock;
     this.#most = most;
+    this.#startedAtMs = clock.now();
   }
 
   /** Never rejects. A later ask of the same runner ends an earlier one, and so does `signal`. */
@@ -61,7 +66,7 @@ export class HandOver {
       // Its connection is closed: it asks again if it lives.
       const leave = (): void => {
         answer({ kind: 'not-yet' });
-        this.#askedAtMs.delete(runner);
+        this.#remember(runner, true);
       };
       const cancel = this.#clock.after(LONGEST_ASK_MS, () => answer({ kind: 'not-yet' }));
       const ask: Ask = { answer };
@@ -73,8 +78,14 @@ export class HandOver {
   /** It asks now, or will in a moment. */
   isAsking(runner: string): boolean {
     if (this.#asks.has(runner)) return true;
-    const askedAtMs = this.#askedAtMs.get(runner);
-    return askedAtMs !== undefined && this.#clock.now() - askedAtMs <= BETWEEN_ASKS_MS;
+    const heard = this.#heard.get(runner);
+    return heard !== undefined && !heard.left && this.#clock.now() - heard.atMs <= BETWEEN_ASKS_MS;
+  }
+
+  /** It has not asked for so long that it may never do so again. */
+  isSilent(runner: string): boolean {
+    if (this.#asks.has(runner)) return false;
+    return this.#clock.now() - (this.#heard.get(runner)?.atMs ?? this.#startedAtMs) > SILENT_MS;
   }
 
   /** It gets a job: from here on its asks wait for the JIT configuration that is made for it. */
@@ -108,13 +119,13 @@ export class HandOver {
     this.#gifts.get(runner)?.fetched(false);
     this.#gifts.delete(runner);
     this.#asks.get(runner)?.answer({ kind: 'never' });
-    this.#askedAtMs.delete(runner);
+    this.#heard.delete(runner);
   }
 
   /** Runners that have not asked for long are forgotten. */
   tidy(): void {
-    const before = this.#clock.now() - BETWEEN_ASKS_MS;
-    for (const [runner, askedAtMs] of this.#askedAtMs) if (askedAtMs < before) this.#askedAtMs.delete(runner);
+    const before = this.#clock.now() - SILENT_MS;
+    for (const [runner, { atMs }] of this.#heard) if (atMs < before) this.#heard.delete(runner);
   }
 
   #hand(runner: string, gift: Gift, encodedJitConfig: string): JitAnswer {
@@ -123,7 +134,7 @@ export class HandOver {
     return { kind: 'jit', encodedJitConfig };
   }
 
-  #remember(runner: string): void {
-    this.#askedAtMs.set(runner, this.#clock.now());
+  #remember(runner: string, left = false): void {
+    this.#heard.set(runner, { atMs: this.#clock.now(), left });
   }
 }

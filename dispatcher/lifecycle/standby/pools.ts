@@ -72,7 +72,7 @@ function poolsOf(registration: Registration, ledger: RecentDemandOptions['ledger
 }
 
 /** Whether the pool's containers are what a job of the lane would get, on whatever backend. */
-function isFor({ lane: of }: Pool, lane: LaneSpec): boolean {
+export function isFor({ lane: of }: Pool, lane: LaneSpec): boolean {
   return of.registration === lane.registration && of.host === lane.host && isSameWish(of.wish, lane.wish);
 }
 

@@ -17,8 +17,9 @@ import type { Shares } from '../shares.ts';
 import { unservedWords } from '../unserved.ts';
 import { NEXT, type Obstacles, waitReason } from '../wait-reason.ts';
 import type { HandOver, JitAnswer } from './hand-over.ts';
-import { type ByPlace, type PooledRunner, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
-import { canServe, type Pool, type Pools } from './pools.ts';
+import { ParkedContainers } from './parked.ts';
+import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
+import type { Pool, Pools } from './pools.ts';
 
 /** Between two plans: each reads the pools' rows. */
 const PAUSE_MS = SECOND;
@@ -37,7 +38,7 @@ export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLa
   readonly launches: Pick<LaunchLoop, 'blockedBy' | 'launchAhead'>;
   readonly handOver: HandOver;
   readonly pools: Pools;
-  readonly maintenance: Pick<Maintenance, 'untilMs'>;
+  readonly maintenance: Pick<Maintenance, 'isPaused' | 'untilMs'>;
   readonly rate: Pick<LaunchRate, 'roomOf'>;
   readonly runLimits: Pick<RunLimits, 'rooms'>;
   /** Of each lane, in their order. */
@@ -207,11 +208,12 @@ export class StandbyLoop {
   }
 
   async #fill(nowMs: number): Promise<void> {
-    const { backends, launches, ledger, places, pools } = this.#options;
+    const { backends, handOver, launches, ledger, places, pools } = this.#options;
     /** What of GitHub is tried again, by whoever comes first. */
     const trials = new Set<string>();
     const shares = await this.#options.shares();
     const byKey = new Map<string, Pool>();
+    const parked = new ParkedContainers();
     const facts: PoolFacts[] = [];
     for (const [registration, own] of pools.all()) {
       const mayLaunch = await this.#mayLaunch(registration);
@@ -222,7 +224,11 @@ export class StandbyLoop {
           facts.push(await this.#registered(pool, mayLaunch ? trials : undefined, nowMs));
           continue;
         }
-        const runners = await ledger.runners({ laneKey: lane.key, states: ['creating', 'parked'] }, () => {});
+        const rows = await ledger.runners({ laneKey: lane.key, states: ['creating', 'parked'] }, () => {});
+        const runners = rows.toSorted(keptFirst);
+        // One that does not ask any more keeps no job waiting; one that has not asked yet is given up at its deadline.
+        const asking = runners.filter(({ name, standby }) => standby !== 'ready' || !handOver.isSilent(name));
+        parked.add(pool, asking);
         const { open } = backends.usable(lane);
         facts.push({
           ...{
@@ -230,7 +236,7 @@ export class StandbyLoop {
             line: places.lineOf(registration),
             key: lane.key,
             size: (await pool.aim(nowMs)).size,
-            runners: runners.toSorted(keptFirst),
+            runners,
           },
           backends: mayLaunch ? open.filter((backend) => backends.launchRoom(registration, backend) > 0) : [],
         });
@@ -240,7 +246,8 @@ export class StandbyLoop {
     const share = Math.max(1, Math.floor(this.#limits.maxLaunches / SHARE_OF_LAUNCHES));
     const plan = planStandby({
       pools: facts,
-      waiting: await this.#waiting(facts, byKey),
+      waiting: await this.#waiting(parked),
+      taken: parked.given,
       ...(shares === undefined ? {} : { kept: { shares, lineOf: (name: string) => places.lineOf(name) } }),
       ...(await this.#room()),
       launches: Math.min(places.free(), share - places.ahead()),
@@ -311,16 +318,13 @@ export class StandbyLoop {
    * not launch now in any place, or that its workflow run's limit keeps waiting, asks for none; nor does a lane that may not
    * launch take of its run's room what another one could use.
    */
-  async #waiting(facts: readonly PoolFacts[], byKey: ReadonlyMap<string, Pool>): Promise<readonly WaitingFacts[]> {
-    const { backends, board, holds, launches, runLimits, tenants } = this.#options;
+  async #waiting(parked: ParkedContainers): Promise<readonly WaitingFacts[]> {
+    const { backends, board, holds, launches, maintenance, runLimits, tenants } = this.#options;
     const rooms = runLimits.rooms();
-    const parked = new Map<PooledRunner, Pool>();
-    for (const { key, runners } of facts) {
-      const pool = byKey.get(key);
-      if (pool?.isRegistered === false) for (const runner of runners) parked.set(runner, pool);
-    }
     const waiting: WaitingFacts[] = [];
     for (const registration of board.registrationsInNeed()) {
+      // Its jobs get nothing, not even what waits for them.
+      if (maintenance.isPaused(registration)) continue;
       const mayLaunch = await this.#mayLaunch(registration);
       const caps = tenants.get(registration)?.registration.backends ?? [];
       const unasked = new Map(caps.map(({ name, maxRunners }) => [name, maxRunners]));
@@ -334,11 +338,11 @@ export class StandbyLoop {
         const open = mayLaunch ? backends.usable(lane).open : [];
         // Where as many as a backend's cap have been asked for, no further one would come of it.
         const place = open.find((backend) => (unasked.get(backend) ?? 0) > 0);
-        const serving = [...parked].filter(([runner, pool]) => canServe(pool, runner, lane)).slice(0, most);
+        const serving = parked.serving(lane, most);
         if (place === undefined && serving.length === 0) continue;
         looked += 1;
         const taken = await rooms.take(lane, place === undefined ? serving.length : most);
-        for (const [runner] of serving.slice(0, taken)) parked.delete(runner);
+        parked.give(serving.slice(0, taken));
         const count = taken - serving.length;
         if (count <= 0 || place === undefined) continue;
         unasked.set(place, (unasked.get(place) ?? 0) - count);
