@@ -23,6 +23,7 @@ import { formatProblem } from '../model/problem.ts';
 import type { ProblemKind } from '../observability/problems.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more, told } from './admin-text.ts';
+import { organizationText } from './organization-text.ts';
 import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -100,6 +101,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
             for (const note of answer.notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
             terminal.out(`${printable(`${answer.name}: ${STATES[answer.state]}`)}\n`);
             for (const problem of answer.problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
+            const organization = organizationText(answer.organizationDefaults, clock.now());
+            if (organization !== null) terminal.out(`defaults of its organization: ${printable(organization)}\n`);
             terminal.out(`ETag: ${printable(answer.document?.etag ?? '')}\n`);
           },
         ),
@@ -186,17 +189,6 @@ function originText({ origin }: RegistrationView): string | null {
   return `${origin.file}${commit}`;
 }
 
-function organizationText({ organizationDefaults }: RegistrationView, nowMs: number): string | null {
-  if (organizationDefaults === null) return null;
-  const { blob, file, mode, readAt, unused } = organizationDefaults;
-  if (readAt === null) return `${mode}, not read yet`;
-  const read = `read ${age(readAt, nowMs)} ago`;
-  if (file === null) return `${mode}, no shr.yaml in .github-private or .github that its credentials see, ${read}`;
-  const version = blob === null ? '' : ` (blob ${blob.slice(0, SHOWN_OF_COMMIT)})`;
-  const left = unused.length === 0 ? '' : `; not used, because it is not allowed: ${unused.join(', ')}`;
-  return `${mode}, of ${file}${version}, ${read}${left}`;
-}
-
 function printPlatformProblems(terminal: Terminal, problems: QuarantinedView['problems']): void {
   if (problems.length === 0) return;
   terminal.out('\nthe platform: what was read before stays in force\n');
@@ -281,7 +273,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
     told([
       ['registration', registration.name],
       ['kept in', originText(registration)],
-      ['organization', organizationText(registration, nowMs)],
+      ['organization', organizationText(registration.organizationDefaults, nowMs)],
       ['host', registration.host],
       ['claim', registration.claim],
       ['credentials', registration.credentials],

@@ -136,6 +136,28 @@ const canaryViewSchema = z.object({
   stopped: z.object({ at: z.string(), reason: z.string(), failure: failureViewSchema }).nullable(),
 });
 
+/** Defaults of the organization of a registration. */
+const organizationDefaultsSchema = z.object({
+  mode: z.enum(['default', 'forced']),
+  /**
+   * What is in force: `read`, the file; `absent`, GitHub says that there is none, and nothing is limited; `unread`, nothing
+   * of it was read yet, and `forced` admits no job until then. Earlier versions do not tell.
+   */
+  state: z.enum(['read', 'absent', 'unread']).optional(),
+  /** Since when that is so. */
+  since: time.default(null),
+  /** `acme/.github-private/shr.yaml`; null: there is none that its credentials see, or none was read yet. */
+  file: z.string().nullable(),
+  /** Git's hash of what is in force. */
+  blob: z.string().nullable(),
+  /** When GitHub last said what is in it. */
+  readAt: time,
+  /** Why it cannot be read now, or as it is now: what is in force stays. */
+  problem: z.object({ reason: z.string(), since: time }).nullable().default(null),
+  /** Of its defaults, those that no label could ask for. */
+  unused: z.array(z.string()),
+});
+
 const registrationViewSchema = z.object({
   name: z.string(),
   host: z.string(),
@@ -213,21 +235,8 @@ const registrationViewSchema = z.object({
     })
     .nullable()
     .default(null),
-  /** Defaults of its organization; null: it does not ask for them. */
-  organizationDefaults: z
-    .object({
-      mode: z.enum(['default', 'forced']),
-      /** `acme/.github-private/shr.yaml`; null: there is none that its credentials see, or none was read yet. */
-      file: z.string().nullable(),
-      /** Git's hash of what is in force. */
-      blob: z.string().nullable(),
-      /** When GitHub last said what is in it. */
-      readAt: time.nullable(),
-      /** Of its defaults, those that no label could ask for. */
-      unused: z.array(z.string()),
-    })
-    .nullable()
-    .default(null),
+  /** Null: it does not ask for them. */
+  organizationDefaults: organizationDefaultsSchema.nullable().default(null),
 });
 
 const fileProblemSchema = z.object({
@@ -423,6 +432,8 @@ export const registrationDetailSchema = z.object({
     }),
   ),
   liveRunners: count,
+  /** Null: it does not ask for them, or is not in force. */
+  organizationDefaults: organizationDefaultsSchema.nullable().default(null),
 });
 export const deletedSchema = z.object({
   name: z.string(),
@@ -703,6 +714,7 @@ export type ClosureView = z.infer<typeof closureViewSchema>;
 export type BackendView = z.infer<typeof backendViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
 export type RegistrationDetail = z.infer<typeof registrationDetailSchema>;
+export type OrganizationView = NonNullable<RegistrationView['organizationDefaults']>;
 export type SourceView = z.infer<typeof sourceViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type PoolView = z.infer<typeof poolViewSchema>;

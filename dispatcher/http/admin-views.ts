@@ -138,8 +138,24 @@ export function registrationView({
   };
 }
 
-function organizationView({ file, mode, readAtMs, unused }: OrganizationStatus) {
-  return { mode, file: file?.file ?? null, blob: file?.blob ?? null, readAt: iso(readAtMs), unused: [...unused] };
+export function organizationView({
+  file,
+  mode,
+  problem,
+  readAtMs,
+  sinceMs,
+  unused,
+}: OrganizationStatus): NonNullable<RegistrationView['organizationDefaults']> {
+  return {
+    mode,
+    state: file === undefined ? 'unread' : file === null ? 'absent' : 'read',
+    since: iso(sinceMs),
+    file: file?.file ?? null,
+    blob: file?.blob ?? null,
+    readAt: iso(readAtMs),
+    problem: problem === undefined ? null : { reason: problem.reason, since: iso(problem.sinceMs) },
+    unused: [...unused],
+  };
 }
 
 function originView({ commit, file, source }: NonNullable<RegistrationFacts['origin']>): RegistrationView['origin'] {

@@ -10,6 +10,7 @@ import { AdminProblem } from './admin-problem.ts';
 import { noQuery, registrationPath } from './admin-query.ts';
 import { deletedSchema, type RegistrationDetail, registrationDetailSchema } from './admin-shapes.ts';
 import type { AdminSources, RegistrationDocuments } from './admin-sources.ts';
+import { organizationView } from './admin-views.ts';
 import { type Asked, type Endpoint, endpoint } from './endpoint.ts';
 import { type Sight, sightOf } from './sight.ts';
 import { askedOnce, toldProblem } from './withheld.ts';
@@ -125,6 +126,7 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
               ? 'kept'
               : 'in-force';
     const backends = askedOnce(() => sources.backends());
+    const organization = registration === undefined ? undefined : sources.organizationOf?.(name);
     const live = await sources.ledger.liveCounts();
     const commit = sources.repositories?.().find((one) => one.name === origin?.source)?.commit?.sha;
     const tenant = ownerOf(sight, name)?.grant?.tenant ?? null;
@@ -161,6 +163,7 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
       notes: [...notes],
       networks: await networksOf(sight, registration),
       liveRunners: live.filter((one) => one.registration === name).reduce((sum, { count }) => sum + count, 0),
+      organizationDefaults: organization === undefined ? null : organizationView(organization),
     };
     return { body, ...(entry === undefined ? {} : { tag: entry.hash }) };
   }

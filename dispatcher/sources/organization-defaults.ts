@@ -28,6 +28,10 @@ export interface OrganizationStatus {
   readonly file: OrganizationFile | null | undefined;
   /** Of the last answer of GitHub. */
   readonly readAtMs: number | null;
+  /** Since when `file` is what it is; of what was not read yet, since when it is asked for. */
+  readonly sinceMs: number;
+  /** Why it cannot be read now, or as it is now. */
+  readonly problem: { readonly reason: string; readonly sinceMs: number } | undefined;
   /** Defaults of it that no label could ask for: `defaults.cpu`. */
   readonly unused: readonly string[];
 }
@@ -46,6 +50,7 @@ interface State {
   readonly mode: OrganizationStatus['mode'];
   file: OrganizationFile | null | undefined;
   readAtMs: number | null;
+  sinceMs: number;
   problem: (OrganizationProblem & { readonly reason: string }) | undefined;
   failures: number;
   cancel: (() => void) | undefined;
@@ -99,6 +104,7 @@ export class OrganizationDefaults {
           file: undefined,
           mode: one.organizationDefaults ?? 'default',
           readAtMs: null,
+          sinceMs: this.#options.clock.now(),
           problem: undefined,
           failures: 0,
           cancel: undefined,
@@ -142,8 +148,8 @@ export class OrganizationDefaults {
   statusOf(registration: string): OrganizationStatus | undefined {
     const state = this.#states.get(registration);
     if (state === undefined) return undefined;
-    const { file, mode, readAtMs } = state;
-    return { mode, file, readAtMs, unused: this.#unused.get(registration) ?? [] };
+    const { file, mode, problem, readAtMs, sinceMs } = state;
+    return { mode, file, readAtMs, sinceMs, problem, unused: this.#unused.get(registration) ?? [] };
   }
 
   problemOf(registration: string): OrganizationProblem | undefined {
@@ -223,6 +229,7 @@ export class OrganizationDefaults {
       file === null ? state.file === null : state.file?.blob === file.blob && state.file.file === file.file;
     if (isSame) return;
     state.file = file;
+    state.sinceMs = this.#options.clock.now();
     this.#options.log.info('organization-defaults', {
       registration: name,
       file: file?.file ?? null,

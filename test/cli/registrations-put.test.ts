@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createCommand } from '../../dispatcher/cli/registrations.ts';
 import type { Problem } from '../../dispatcher/model/problem.ts';
-import { type Fixture, openFixture } from '../http/admin-fixture.ts';
+import type { OrganizationStatus } from '../../dispatcher/sources/organization-defaults.ts';
+import { type Fixture, NOW, openFixture } from '../http/admin-fixture.ts';
 import { GRANTED, keptDocuments } from '../http/tenants-fixture.ts';
 import { run } from './admin-run.ts';
 
@@ -13,14 +14,17 @@ describe('shr registrations put and delete', () => {
   let folder: string;
   let written: string[];
   let problems: readonly Problem[];
+  let organization: OrganizationStatus | undefined;
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'shr-put-'));
     written = [];
     problems = [];
+    organization = undefined;
     await writeFile(join(folder, 'acme.yaml'), 'organization: acme\n');
     fixture = await openFixture({
       tenants: () => GRANTED,
+      organizationOf: () => organization,
       originOf: () => ({ source: 'api', file: 'api:acme' }),
       documents: {
         ...keptDocuments,
@@ -51,6 +55,15 @@ describe('shr registrations put and delete', () => {
     expect(written).to.deep.equal(['organization: acme\nh']);
     expect((await shr('delete', 'acme')).out).to.match(/^acme is removed/);
     expect(written).to.include('delete acme undefined');
+  });
+
+  it('say that no job is admitted yet where what its organization forces was not read', async () => {
+    organization = { mode: 'forced', file: undefined, readAtMs: null, sinceMs: NOW, problem: undefined, unused: [] };
+    const { code, out } = await shr('put', 'acme', 'acme.yaml');
+    expect(code).to.equal(0);
+    expect(out).to.match(
+      /^acme: in force\ndefaults of its organization: forced, not read yet.*: no job is admitted before it was read\nETag: /,
+    );
   });
 
   it('print each problem with its place', async () => {

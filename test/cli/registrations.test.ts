@@ -120,25 +120,44 @@ describe('shr registrations', () => {
     }
   });
 
-  it('shows which defaults of its organization are in force, and of when', async () => {
-    const base = { mode: 'forced', readAtMs: NOW - MINUTE, unused: ['defaults.cpu'] } as const;
+  it('shows which defaults of its organization are in force, since when and of when', async () => {
+    const base = { readAtMs: NOW - MINUTE, sinceMs: NOW - 60 * MINUTE, problem: undefined, unused: [] } as const;
     const blob = '9e26dfeeb6e641a33dae4961196235bdb965b21b';
     const file = { file: 'acme/.github-private/shr.yaml', blob, policy: {}, defaults: {}, places: {} };
-    const shown = async (status: OrganizationStatus) => {
-      const own = await openFixture({ organizationOf: (name) => (name === 'acme' ? status : undefined) });
+    const problem = { reason: 'Resource not accessible. Give it Contents: read', sinceMs: NOW - 2 * MINUTE };
+    const shown = async (status: Partial<OrganizationStatus>, mode: OrganizationStatus['mode'] = 'forced') => {
+      const all = { ...base, mode, file: undefined, ...status };
+      const own = await openFixture({ organizationOf: (name) => (name === 'acme' ? all : undefined) });
       try {
-        return (await run(registrationsCommand, ['show', 'acme', '--url', own.url])).out;
+        const { out } = await run(registrationsCommand, ['show', 'acme', '--url', own.url]);
+        return /^organization +(.*)$/m.exec(out)?.[1];
       } finally {
         await own.close();
       }
     };
-    expect(await shown({ ...base, file })).to.match(
-      /^organization +forced, of acme\/\.github-private\/shr\.yaml \(blob 9e26dfe\w*\), read 1m00s ago; not used, because it is not allowed: defaults\.cpu$/m,
+    const of =
+      'of acme/.github-private/shr.yaml (blob 9e26dfeeb6e6), in force since 2026-03-04T11:00:00.000Z, read 1m00s ago';
+    const none = 'no shr.yaml in .github-private or .github that its credentials see, read 1m00s ago';
+    for (const [status, words] of [
+      [{ file }, `forced, ${of}`],
+      [{ file, unused: ['defaults.cpu'] }, `forced, ${of}; not used, because it is not allowed: defaults.cpu`],
+      [{ file, problem }, `forced, ${of}. It cannot be read now (for 2m00s): ${problem.reason}`],
+      [{ file: null }, `forced, ${none}: nothing is limited since 2026-03-04T11:00:00.000Z`],
+      [
+        { readAtMs: null },
+        'forced, not read yet, asked for since 2026-03-04T11:00:00.000Z: no job is admitted before it was read',
+      ],
+      // What GitHub gave could not be used: it is not that there is none.
+      [
+        { problem },
+        `forced, nothing in force: no job is admitted before it was read. It could not be read (for 2m00s): ${problem.reason}`,
+      ],
+    ] as const) {
+      expect(await shown(status)).to.equal(words);
+    }
+    expect(await shown({ readAtMs: null }, 'default')).to.equal(
+      'default, not read yet, asked for since 2026-03-04T11:00:00.000Z: the registration alone counts until then',
     );
-    expect(await shown({ ...base, file: null, unused: [] })).to.match(
-      /^organization +forced, no shr\.yaml in .*, read 1m00s ago$/m,
-    );
-    expect(await shown({ ...base, file: undefined, readAtMs: null })).to.match(/^organization +forced, not read yet$/m);
     expect((await run(registrationsCommand, ['show', 'acme', '--url', fixture.url])).out).not.to.match(
       /^organization /m,
     );

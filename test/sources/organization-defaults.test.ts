@@ -127,6 +127,37 @@ describe('reading the defaults of organizations', () => {
     expect(asked.length).to.be.greaterThan(4);
   });
 
+  it('says what is in force and since when, and why it is not read', async () => {
+    const { clock, defaults, github, write } = world([forced]);
+    const status = () => defaults.statusOf('acme');
+    expect(status()).to.deep.include({ file: undefined, readAtMs: null, sinceMs: 0, problem: undefined });
+    write('policy: {');
+    defaults.start();
+    await pass(clock, 1_000);
+    // GitHub has answered: nothing of it can be used.
+    expect(status()).to.deep.include({ file: undefined, readAtMs: 0, sinceMs: 0 });
+    expect(status()?.problem?.reason).to.include(`${FILE}:1:`);
+    await pass(clock, 2 * MINUTE);
+    github.answer = undefined;
+    await pass(clock, 5 * MINUTE);
+    const none = status();
+    expect(none).to.include({ file: null, problem: undefined });
+    expect(none?.sinceMs).to.be.within(2 * MINUTE, 7 * MINUTE + 1_000);
+    await pass(clock, 20 * MINUTE);
+    expect(status()).to.include({ sinceMs: none?.sinceMs });
+    expect(status()?.readAtMs).to.be.greaterThan(none?.readAtMs ?? 0);
+    const writtenAtMs = clock.now();
+    write('policy: { maxCpu: 4 }');
+    await pass(clock, 6 * MINUTE);
+    expect(status()?.sinceMs).to.be.within(writtenAtMs, writtenAtMs + 6 * MINUTE);
+    github.answer = new GithubError('forbidden', 'GET contents', 'Resource not accessible');
+    const awayAtMs = clock.now();
+    await pass(clock, 6 * MINUTE);
+    expect(status()?.file?.policy).to.deep.equal({ maxCpu: 4 });
+    expect(status()?.problem?.reason).to.include('Contents: read').and.not.include('in force');
+    expect(status()?.problem?.sinceMs).to.be.within(awayAtMs, awayAtMs + 6 * MINUTE);
+  });
+
   it('forgets what another organization said', async () => {
     const { clock, defaults, only, write, configuration } = world([forced]);
     write('policy: { maxCpu: 4 }');
