@@ -27,7 +27,7 @@ import { errorCode, type Files, fileProblem, type Within } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
 import { extendedYaml, memberYaml } from './layers.ts';
-import { findOverlaps, findTravellers, type Overlap } from './overlaps.ts';
+import { findOverlaps, findOverRunners, findTravellers, type Overlap } from './overlaps.ts';
 import type { Reach } from './reach.ts';
 import { Reading } from './reading.ts';
 import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
@@ -226,6 +226,7 @@ export async function checkDocument(
   const overlaps = [
     ...findOverlaps(new Territory(platform.tenants, claims), [...others, own]),
     ...findTravellers([...others, own]),
+    ...findOverRunners([...others, own]),
     ...findOverReserved([...others, own], platform.tenants, platform.config?.maxRunners),
   ];
   const found = overlaps.filter(({ registration }) => registration === own);
@@ -487,54 +488,80 @@ class Places {
   }
 }
 
+type Held = Pick<Registration, 'maxRunners' | 'reservedRunners'>;
+
 interface Settled {
-  /** By name, how many runners were reserved by what was in force before. */
-  readonly runners: ReadonlyMap<string, number>;
+  /** By name, what was in force before. */
+  readonly held: ReadonlyMap<string, Held>;
   /** They hold nothing until they are in force again, by whichever version. */
   readonly aside: ReadonlySet<string>;
 }
 
-/** No runners where there is enough for all of them: then nobody has to come first. */
+/** Nothing of tenants that have enough for all of theirs: then nobody has to come first. */
 async function settledAmong(found: readonly RegistrationFound[], parts: Parts): Promise<Settled> {
   const { platform, shared } = parts;
-  const { config, tenants } = platform;
-  const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
+  const { config } = platform;
   const { lastGood, memory } = shared.sources;
-  const runners = new Map<string, number>();
+  const held = new Map<string, Held>();
   const aside = new Set(found.flatMap(({ name }) => (memory?.isSetAside(name) === true ? [name] : [])));
-  const settled = { runners, aside };
-  if (findOverReserved(all, tenants, config?.maxRunners).length === 0) return settled;
+  const crowded = new Set(
+    beyondRunners(found, platform, { held, aside: new Set() }).map(({ registration }) => registration.grant?.tenant),
+  );
+  if (crowded.size === 0) return { held, aside };
   await mapLimited(found, READ_AT_ONCE, async ({ name, file, registration, text }) => {
-    const { grant, reservedRunners = 0 } = registration ?? {};
-    if (reservedRunners === 0 || aside.has(name)) return;
+    const tenant = registration?.grant?.tenant;
+    if (registration === undefined || !crowded.has(tenant) || aside.has(name)) return;
     const before = memory?.earlier(name);
     if (before !== undefined) {
-      if (before.grant?.tenant === grant?.tenant) runners.set(name, before.reservedRunners ?? 0);
+      if (before.grant?.tenant === tenant) held.set(name, before);
       return;
     }
     // At a start it is not known what was in force, but which texts were.
     if (config === undefined || text === undefined) return;
-    const good = await lastGood?.(config, name, grant?.tenant);
+    const good = await lastGood?.(config, name, tenant);
     if (good === undefined) return;
     const earlier = good === text ? registration : (await readContained({ name, file }, parts, good)).registration;
-    runners.set(name, earlier?.reservedRunners ?? 0);
+    if (earlier !== undefined) held.set(name, earlier);
   });
-  return settled;
+  return { held, aside };
+}
+
+/** More than a tenant may have, or than may be reserved, all of its registrations together. */
+function beyondRunners(
+  found: readonly RegistrationFound[],
+  platform: Platform,
+  { aside, held }: Settled,
+): readonly Overlap[] {
+  const fallenBack = new Set(found.flatMap(({ instead, name }) => (instead.length === 0 ? [] : [name])));
+  const heldBefore = (registration: Registration): Partial<Held> => {
+    const { name } = registration;
+    if (aside.has(name)) return {};
+    return fallenBack.has(name) ? registration : (held.get(name) ?? {});
+  };
+  // Those that cannot be in force ask last.
+  const inOrder = [
+    ...found.filter(({ problems }) => problems.length === 0),
+    ...found.filter(({ problems }) => problems.length > 0),
+  ].flatMap(({ registration }) => registration ?? []);
+  return [
+    ...findOverRunners(inOrder, (one) => heldBefore(one).maxRunners ?? 0),
+    ...findOverReserved(
+      inOrder,
+      platform.tenants,
+      platform.config?.maxRunners,
+      (one) => heldBefore(one).reservedRunners ?? 0,
+    ),
+  ];
 }
 
 function overlapsAmong(found: readonly RegistrationFound[], platform: Platform, settled: Settled): readonly Overlap[] {
-  const fallenBack = new Set(found.flatMap(({ instead, name }) => (instead.length === 0 ? [] : [name])));
-  const heldBefore = ({ name, reservedRunners = 0 }: Registration): number => {
-    if (settled.aside.has(name)) return 0;
-    return fallenBack.has(name) ? reservedRunners : (settled.runners.get(name) ?? 0);
-  };
-  const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
+  const all = found.flatMap(({ registration }) => registration ?? []);
   // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
   return [
     ...findOverlaps(new Territory(platform.tenants, claims), all),
     ...findTravellers(all),
-    ...findOverReserved(all, platform.tenants, platform.config?.maxRunners, heldBefore),
+    ...beyondRunners(found, platform, settled),
   ];
 }
 

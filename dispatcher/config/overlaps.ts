@@ -22,7 +22,7 @@ export function findOverlaps(territory: Territory, registrations: readonly Regis
   const found = registrations.flatMap((registration) =>
     placesIn(registration.claim).flatMap((place, index) => overlapsAt(territory, registration, place, index)),
   );
-  return [...found, ...reachesForThePlatforms(registrations), ...runnersBeyondLimits(registrations)];
+  return [...found, ...reachesForThePlatforms(registrations)];
 }
 
 /** A tenant's runners for a whole owner that includes a repository claimed by the platform's own registrations. */
@@ -126,26 +126,61 @@ function cure({ tenant }: Grant): string {
   return `Leave them to that tenant, or take them from \`tenants.${tenant}\` in dispatcher.yaml.`;
 }
 
-/** A tenant's limit applies to all its registrations together. */
-function runnersBeyondLimits(registrations: readonly Registration[]): readonly Overlap[] {
+/**
+ * A tenant's limit applies to all its registrations together. `heldBefore`: what a registration had already comes first, so
+ * that who asks for more takes it from nobody. What does not fit takes nothing from those after it.
+ */
+export function findOverRunners(
+  registrations: readonly Registration[],
+  heldBefore: (registration: Registration) => number = () => 0,
+): readonly Overlap[] {
   const sums = new Map<string, number>();
-  return registrations.flatMap((registration) => {
-    const { grant, maxRunners } = registration;
-    const most = grant?.limits.maxRunners;
-    if (grant === undefined || most === undefined) return [];
-    const before = sums.get(grant.tenant) ?? 0;
-    sums.set(grant.tenant, before + maxRunners);
-    // Exceeds the limit by itself: reported where it was read.
-    if (before === 0 || before + maxRunners <= most) return [];
-    return [
-      {
+  return heldFirst(
+    registrations,
+    ({ maxRunners }) => maxRunners,
+    heldBefore,
+    (registration, runners) => {
+      const { grant, maxRunners } = registration;
+      const most = grant?.limits.maxRunners;
+      // Exceeds the limit by itself: reported where it was read.
+      if (grant === undefined || most === undefined || maxRunners > most) return undefined;
+      const sum = (sums.get(grant.tenant) ?? 0) + runners;
+      if (sum <= most) {
+        sums.set(grant.tenant, sum);
+        return undefined;
+      }
+      const limit = { field: 'limits.maxRunners', what: '', value: sum } as const;
+      return {
         registration,
         path: ['maxRunners'],
-        message: `the registrations of tenant ${quote(grant.tenant)} together have ${before + maxRunners} runners, and the limit is ${most}`,
-        cure: `Lower \`maxRunners\` here or in another one. ${cureOf(grant, { field: 'limits.maxRunners', what: '', value: before + maxRunners })}`,
-      },
-    ];
-  });
+        message: `the registrations of tenant ${quote(grant.tenant)} together have ${sum} runners, and the limit is ${most}`,
+        cure: `Lower \`maxRunners\` here or in another one. ${cureOf(grant, limit)}`,
+      };
+    },
+  );
+}
+
+/**
+ * `take`: so many more for it, or why not. Each is first given what it had; then, in the order of the registrations, what it
+ * asks for beyond.
+ */
+export function heldFirst(
+  registrations: readonly Registration[],
+  wanted: (registration: Registration) => number,
+  heldBefore: (registration: Registration) => number,
+  take: (registration: Registration, runners: number) => Overlap | undefined,
+): readonly Overlap[] {
+  const asking: { readonly registration: Registration; readonly more: number }[] = [];
+  const overlaps: Overlap[] = [];
+  for (const registration of registrations) {
+    const all = wanted(registration);
+    if (all === 0) continue;
+    const held = Math.min(all, heldBefore(registration));
+    const found = take(registration, held);
+    if (found !== undefined) overlaps.push(found);
+    else if (all > held) asking.push({ registration, more: all - held });
+  }
+  return [...overlaps, ...asking.flatMap(({ registration, more }) => take(registration, more) ?? [])];
 }
 
 /** For the platform's credentials that name no host, without tenants: even then they must have only one host. */

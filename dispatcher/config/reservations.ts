@@ -2,7 +2,7 @@
 import { cureOf } from '../admission/grants.ts';
 import { quote } from '../labels/values.ts';
 import type { Grant, Registration, TenantEntry } from '../model/registration.ts';
-import type { Overlap } from './overlaps.ts';
+import { heldFirst, type Overlap } from './overlaps.ts';
 import type { Reading } from './reading.ts';
 import { registrationFile, type TenantFile } from './schema.ts';
 
@@ -105,16 +105,5 @@ export function findOverReserved(
     const cure = `Reserve fewer. ${cureOf(grant, { field: 'reservedRunners', what: '', value: sum })}`;
     return { registration, path, message, cure };
   };
-  const asking: { readonly registration: Registration; readonly more: number }[] = [];
-  const overlaps: Overlap[] = [];
-  for (const registration of registrations) {
-    const { reservedRunners = 0 } = registration;
-    if (reservedRunners === 0) continue;
-    const held = Math.min(reservedRunners, heldBefore(registration));
-    const more = reservedRunners - held;
-    const found = take(registration, held);
-    if (found !== undefined) overlaps.push(found);
-    else if (more > 0) asking.push({ registration, more });
-  }
-  return [...overlaps, ...asking.flatMap(({ registration, more }) => take(registration, more) ?? [])];
+  return heldFirst(registrations, ({ reservedRunners = 0 }) => reservedRunners, heldBefore, take);
 }

@@ -189,3 +189,102 @@ describe('registrations that reserve more than their tenant has', () => {
     });
   }
 });
+
+describe('registrations that have more runners together than their tenant', () => {
+  const summary = ({ kept = [], quarantined, registrations }: Configuration) => ({
+    inForce: registrations.map(({ name, labels, maxRunners }) => `${name} ${labels[0]} ${maxRunners}`),
+    kept: kept.map(({ name }) => name),
+    aside: quarantined.map(({ name }) => name),
+  });
+
+  async function start(first: Readonly<Record<string, string>>) {
+    const texts = Object.fromEntries(Object.entries(first).map(([name, text]) => [`registrations/${name}`, text]));
+    const files = editedFiles({ 'dispatcher.yaml': platform, ...texts });
+    const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(loaded.problems).to.deep.equal([]);
+    const edit = async (changed: Readonly<Record<string, string | undefined>>) => {
+      for (const [name, text] of Object.entries(changed))
+        files.write(name.includes('/') || name === 'dispatcher.yaml' ? name : `registrations/${name}`, text);
+      await files.live.stamps.look();
+      await files.live.stamps.look();
+      const read = await files.live.read('changed');
+      if (!read.ok) throw new Error(JSON.stringify(read.problems));
+      return { ...summary(read.configuration), words: read.problems.map(({ file, message }) => `${file}: ${message}`) };
+    };
+    return { edit, good: new Map(loaded.good.map(({ name, text }) => [name, text])) };
+  }
+  const all = { 'a.yaml': own('a', 10), 'b.yaml': own('b', 10), 'c.yaml': own('c', 10) };
+
+  it('put none out of force by asking for more, whichever comes first', async () => {
+    const { edit } = await start(all);
+    const held = { inForce: ['a a 10', 'b b 10', 'c c 10'], kept: ['a'], aside: [] };
+    const { words, ...raised } = await edit({ 'a.yaml': own('a', 15) });
+    expect(raised).to.deep.equal(held);
+    expect(words).to.deep.equal([
+      '/etc/shr/registrations/a.yaml: the registrations of tenant `acme` together have 35 runners, and the limit is 30',
+    ]);
+    const other = await edit({ 'c.yaml': own('other', 10) });
+    expect(other).to.deep.include({ inForce: ['a a 10', 'b b 10', 'c other 10'], kept: ['a'], aside: [] });
+    const both = await edit({ 'c.yaml': own('more', 11) });
+    expect(both).to.deep.include({ inForce: ['a a 10', 'b b 10', 'c other 10'], kept: ['a', 'c'], aside: [] });
+    const room = await edit({ 'b.yaml': own('b', 4) });
+    expect(room).to.deep.include({ inForce: ['a a 15', 'b b 4', 'c more 11'], kept: [], aside: [] });
+  });
+
+  it('are set aside where they are new, before those that were there', async () => {
+    const { edit } = await start({ 'b.yaml': own('b', 10), 'c.yaml': own('c', 20) });
+    const fresh = { inForce: ['b b 10', 'c c 20'], kept: [], aside: ['a'] };
+    expect(await edit({ 'a.yaml': own('a', 5) })).to.deep.include(fresh);
+    expect(await edit({ 'c.yaml': own('c', 15) })).to.deep.include({
+      ...{ inForce: ['a a 5', 'b b 10', 'c c 15'], kept: [], aside: [] },
+    });
+    const lowered = platform.replace('maxRunners: 30', 'maxRunners: 20');
+    expect(await edit({ 'dispatcher.yaml': lowered }), 'the platform lowers the limit').to.deep.include({
+      ...{ inForce: ['a a 5', 'b b 10'], kept: [], aside: ['c'] },
+    });
+    expect(await edit({ 'a.yaml': own('a', 7) }), 'what is set aside holds nothing').to.deep.include({
+      ...{ inForce: ['a a 7', 'b b 10'], kept: [], aside: ['c'] },
+    });
+  });
+
+  it('put none out of force where they cannot be in force themselves', async () => {
+    const { edit } = await start({ 'b.yaml': own('b', 10) });
+    const broken = `${own('a', 25)}nonsense: 1\n`;
+    const after = await edit({ 'a.yaml': broken, 'c.yaml': own('c', 20) });
+    expect(after).to.deep.include({ inForce: ['b b 10', 'c c 20'], kept: [], aside: ['a'] });
+    const files = editedFiles({
+      ...{ 'dispatcher.yaml': platform, 'registrations/a.yaml': broken, 'registrations/b.yaml': own('b', 10) },
+    });
+    const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(summary(loaded.configuration), 'at a start').to.deep.equal({ inForce: ['b b 10'], kept: [], aside: ['a'] });
+  });
+
+  for (const [what, texts, after] of [
+    [
+      'where one asks for more',
+      { 'a.yaml': own('a', 15), 'b.yaml': own('b', 10), 'c.yaml': own('other', 10) },
+      { inForce: ['a a 10', 'b b 10', 'c other 10'], kept: ['a'], aside: [] },
+    ],
+    [
+      'beside a new one',
+      { 'a.yaml': own('a', 5), 'b.yaml': own('b', 10), 'c.yaml': own('c', 20) },
+      { inForce: ['b b 10', 'c c 20'], kept: [], aside: ['a'] },
+    ],
+  ] as const) {
+    it(`have what they had after a start, ${what}`, async () => {
+      const { good } = await start(
+        what === 'beside a new one' ? { 'b.yaml': own('b', 10), 'c.yaml': own('c', 20) } : all,
+      );
+      const files = editedFiles({
+        'dispatcher.yaml': platform,
+        ...Object.fromEntries(Object.entries(texts).map(([name, text]) => [`registrations/${name}`, text])),
+      });
+      const lastGood = async (_dispatcher: unknown, name: string) => good.get(name);
+      const loaded = await loadConfiguration({ ...files.sources, lastGood, memory: files.live.memory });
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      expect(summary(loaded.configuration)).to.deep.equal(after);
+    });
+  }
+});
