@@ -206,7 +206,8 @@ export async function checkDocument(
   if (platform === undefined) return { problems: [wholeFile(file, 'nothing was read yet', 'Try again.')], notes: [] };
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const others = present.registrations.filter((one) => one.name !== name);
-  const asideOthers = present.quarantined.filter((one) => one.name !== name);
+  // What cannot be a registration, such as a name in a file of several that is another tenant's, has a name that is none.
+  const asideOthers = present.quarantined.filter((one) => one.name !== name && NAME.test(one.name));
   // Last: it takes nobody's place.
   const names = [...others, ...asideOthers, { name }].map((one) => ({ name: one.name, file }));
   const beyond = beyondLimits(names, tenants).get(name);
@@ -296,7 +297,7 @@ export async function inspectConfiguration(
     looked += 1;
     // What is remembered takes no time by the clock of the system: others have their turn all the same.
     if (looked % FILES_A_TURN === 0) await eventLoopTurn();
-    return entry.beyond ?? beyond.get(entry.name) ?? (await remembered(entry, parts));
+    return beyond.get(entry.name) ?? entry.beyond ?? (await remembered(entry, parts));
   });
   sources.memory?.watchNoOthers();
   const places = new Places(asWritten, all, parts);
@@ -909,11 +910,10 @@ async function registrationsIn(
   gathered: Pick<Gathered, 'files' | 'sourceOf'>,
   parts: Parts,
 ): Promise<RegistrationsFound> {
-  const beyond = beyondLimits(firsts, parts.tenants);
   const memory = parts.shared.sources.memory;
   const contents = new Map<string, InFile>();
   let looked = 0;
-  const lookInto = (some: readonly NamedFile[]): Promise<unknown> =>
+  const lookInto = (some: readonly NamedFile[], beyond: ReadonlyMap<string, RegistrationFound>): Promise<unknown> =>
     mapLimited(some, READ_AT_ONCE, async (one) => {
       const { file, name } = one;
       looked += 1;
@@ -922,7 +922,19 @@ async function registrationsIn(
       if (isBeyond !== undefined) contents.set(file, { alone: { ...one, beyond: isBeyond } });
       else contents.set(file, memory?.contents(file, parts.platform) ?? (await contentsOf(one, parts)));
     });
-  await lookInto(firsts);
+  const counting: NamedFile[] = [];
+  const displaced: NamedFile[] = [];
+  const held = new Set<string>();
+  for (const ofOne of Map.groupBy(firsts, ({ file }) => gathered.sourceOf.get(file)).values()) {
+    // What stands in a file of several of an earlier source displaces them. They may hold other names, and are bounded, too.
+    for (const one of ofOne) (held.has(one.name) ? displaced : counting).push(one);
+    const beyond = [counting, displaced].flatMap((some) => [...beyondLimits(some, parts.tenants)]);
+    await lookInto(ofOne, new Map(beyond));
+    for (const { file, name: stem } of ofOne) {
+      for (const { name } of contents.get(file)?.several?.names ?? [])
+        if (whyNotIn(stem, name, parts.tenants) === undefined) held.add(name);
+    }
+  }
   const doubles: Double[] = [];
   const later = gathered.files.filter((one) => {
     if (!('first' in one)) return false;
@@ -931,7 +943,7 @@ async function registrationsIn(
     if (isDouble) doubles.push(doubleOf(one, one.first, several !== undefined));
     return !isDouble;
   });
-  await lookInto(later);
+  await lookInto(later, new Map());
   const files = gathered.files.filter(({ file }) => contents.has(file));
   const byName = new Map<string, RegistrationEntry>();
   const refused: Quarantined[] = [];

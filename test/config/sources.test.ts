@@ -237,6 +237,31 @@ describe('registrations beside the folder', () => {
     ]);
   });
 
+  it('that another displaces take no room of those that their tenant may have', async () => {
+    const [git, api] = [first(), new EditedSource('second')];
+    const text = (label: string) => `${registrationOf('acme')}labels: [${label}]\n`;
+    const several = (...labels: readonly string[]) =>
+      stringify({ registrations: Object.fromEntries(labels.map((label) => [`acme-${label}`, parse(text(label))])) });
+    git.write({ 'acme-a.yaml': text('a'), 'acme-b.yaml': text('b'), 'acme-c.yaml': text('c') });
+    api.write({ 'acme-c.yaml': text('c'), 'acme-d.yaml': text('d'), 'acme-e.yaml': text('e') });
+    const limited = (most: number) =>
+      withTenants.replace(
+        'backendKinds: [docker]',
+        `backendKinds: [docker]\n    limits: { maxRegistrations: ${most} }`,
+      );
+    const inForce = async (most: number) => {
+      const { registrations, quarantined } = (
+        await loadWith([git, api], { 'registrations/acme-all.yaml': several('a', 'b') }, limited(most))
+      ).configuration;
+      return [registrations.map(({ name }) => name), quarantined.map(({ problems }) => problems[0]?.message)];
+    };
+    expect(await inForce(4)).to.deep.equal([
+      ['acme-a', 'acme-b', 'acme-c', 'acme-d'],
+      ['tenant `acme` has 5 registrations, and the limit is 4'],
+    ]);
+    expect((await inForce(5))[1]).to.deep.equal([]);
+  });
+
   it('are not displaced by a file of several that may not hold their names', async () => {
     const source = first();
     source.write({ 'acme.yaml': registrationOf('acme') });

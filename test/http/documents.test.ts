@@ -262,6 +262,15 @@ describe('registrations by the admin API', () => {
     expect(names()).to.deep.equal(['acme', 'acme-b']);
   });
 
+  it('are as many as the tenant may have, whatever else is in a file of several', async () => {
+    const [acme, emca] = [parse(registrationOf('acme', 'labels: [a]\n')), parse(registrationOf('emca'))];
+    files['registrations/acme-all.yaml'] = stringify({ registrations: { 'acme-a': acme, emca } });
+    expect((await put('acme-b', registrationOf('acme', 'labels: [b]\n'))).status).to.equal(201);
+    expect((await put('acme-b', registrationOf('acme', 'labels: [c]\n'))).status).to.equal(200);
+    expect(current.quarantined.map(({ name }) => name)).to.deep.equal(['acme-all.yaml emca']);
+    expect(names()).to.deep.equal(['acme-a', 'acme-b']);
+  });
+
   it('are written as their writer knows them, where it says so', async () => {
     const first = await put('acme', registrationOf('acme'), { 'if-none-match': '*' });
     const tag = first.headers.get('etag') ?? '';
