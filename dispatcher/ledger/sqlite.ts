@@ -29,6 +29,7 @@ import {
   unavailable,
 } from './sqlite-errors.ts';
 import type { Context, QueryResult, Step } from './steps/step.ts';
+import { refuseUnstorable } from './storable.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
 import { LogSync, type LogSyncOptions } from './wal-sync.ts';
@@ -567,14 +568,4 @@ function bytesOf(path: string): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** What PostgreSQL could not store unchanged (NUL), and what SQLite would convert (fractions). */
-function refuseUnstorable(parameter: unknown): void {
-  if (parameter === null) return;
-  if (typeof parameter === 'number' && Number.isSafeInteger(parameter)) return;
-  if (typeof parameter === 'string' && !parameter.includes('\0')) return;
-  throw new TypeError(
-    typeof parameter === 'string' ? 'a text with a NUL character is refused' : `not storable: ${String(parameter)}`,
-  );
 }

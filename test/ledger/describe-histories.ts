@@ -4,7 +4,7 @@ import type { Place } from './opened-ledger.ts';
 import { Oracle } from './oracle.ts';
 
 /** Against the oracle. Slow, so it has a file of its own: whatever a plain example shows is shown before. */
-export function describeHistories(name: string, newPlace: () => Promise<Place>): void {
+export function describeHistories(name: string, newPlace: () => Promise<Place>, numRuns = 30): void {
   describe(`any history of the ledger on ${name}`, () => {
     it('does what the simplest ledger would do', async function () {
       this.timeout(60_000);
@@ -34,7 +34,7 @@ export function describeHistories(name: string, newPlace: () => Promise<Place>):
           }
         }),
         // In time to say what failed, whatever is left to be made smaller.
-        { numRuns: 30, interruptAfterTimeLimit: 40_000 },
+        { numRuns, interruptAfterTimeLimit: 40_000 },
       );
     });
   });

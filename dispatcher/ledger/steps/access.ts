@@ -59,6 +59,8 @@ export function* endAudit(context: Context, id: string, status: number, outcome:
 }
 
 export function* audits(context: Context, filter: AuditFilter): Step<readonly AuditRow[]> {
+  // Not every database takes an empty list.
+  if (filter.tenants?.length === 0) return [];
   return (yield accessQueries.auditsMatching(context.builder, filter)).rows.map(rows.audit);
 }
 
