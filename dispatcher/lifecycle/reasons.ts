@@ -5,10 +5,11 @@ import { type Failure, failureWords, isOfTheAccount } from '../failures/failure.
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
+import { ruleFor } from './breaker-rules.ts';
 import { expectedEndMs } from './drain-plan.ts';
 import { heldReason, supplyReason } from './job-reason.ts';
 import type { Permits } from './permits.ts';
-import { closedWords, waitReason } from './wait-reason.ts';
+import { closedWords, NEXT, waitReason } from './wait-reason.ts';
 
 export interface ReasonSources {
   readonly clock: Pick<Clock, 'now'>;
@@ -84,7 +85,8 @@ export class Reasons {
   }
 
   /** `runFull`: of the run of the job that is asked about. */
-  async #demand({ demand, lane }: LaneCounts, runFull?: string): Promise<string | undefined> {
+  async #demand(counts: LaneCounts, runFull?: string): Promise<string | undefined> {
+    const { demand, lane } = counts;
     if (demand === 0) return undefined;
     const { blockedBy, board, clock, permits } = this.#sources;
     const obstacles = { ...(await permits.obstacles(lane)), own: runFull ?? blockedBy(lane.key) };
@@ -95,9 +97,34 @@ export class Reasons {
       if (trying && obstacles.github !== undefined) return obstacles.github;
       const supply = supplyReason(runners, clock.now(), (failure) => this.#earlierWords(failure));
       // One that tries again what was refused: what the service said is still the last word.
-      return obstacles.closed === undefined ? supply : `${supply}; ${closedWords(obstacles.closed)}`;
+      if (obstacles.closed !== undefined) return `${supply}; ${closedWords(obstacles.closed)}`;
+      return `${supply}${await this.#failedBefore(counts)}`;
     }
-    return waitReason(obstacles, await this.#placeFreeAt(lane.registration));
+    const reason = waitReason(obstacles, await this.#placeFreeAt(lane.registration));
+    const isOfLaunches = reason === NEXT || (runFull === undefined && reason === obstacles.own);
+    return isOfLaunches ? `${reason}${await this.#failedBefore(counts)}` : reason;
+  }
+
+  /**
+   * How the last launch failed for the jobs that wait, until one went better. A closed backend says it with its own words;
+   * once it is open again, nothing else would.
+   */
+  async #failedBefore({ lane, oldestQueuedSinceMs }: LaneCounts): Promise<string> {
+    const states = ['starting', 'online', 'busy', 'finishing', 'draining', 'gone'] as const;
+    const runners = await this.#sources.ledger.runners({ laneKey: lane.key, states, limit: MAX_RUNNERS }, leaveOut);
+    let wasAccepted = false;
+    for (const { busyAtMs, candidate, createdAtMs, failure, instanceId, onlineAtMs, specHash, state } of runners) {
+      if (onlineAtMs !== null || busyAtMs !== null) return '';
+      if (oldestQueuedSinceMs === null || createdAtMs < oldestQueuedSinceMs) return '';
+      // Of another image.
+      if (specHash !== lane.specHash || candidate !== null) continue;
+      const [, backend] = failure?.source.split('/') ?? [];
+      const isOver = wasAccepted && failure !== null && ruleFor(failure.kind)?.healedBy === 'accepted';
+      if (failure !== null && state !== 'starting' && backend !== undefined && !isOver)
+        return `; an earlier start failed on ${backend}: ${this.#earlierWords(failure)}`;
+      wasAccepted ||= instanceId !== null;
+    }
+    return '';
   }
 
   /**

@@ -238,6 +238,43 @@ describe('whether a start failed', () => {
     });
   });
 
+  it('is told with the reason of its job until one came online, also after its backend was reset', async () => {
+    await open();
+    const broken = { kind: 'exited', message: 'exec /bin/sh: no such file', exitCode: 127 } as const;
+    const job = told(fixture, { jobId: 1 });
+    fixture.jobs.set(keyOf(1), job);
+    await fixture.tell(job);
+    const reason = async () => {
+      const row = await fixture.ledger.job(keyOf(1));
+      const words = row === undefined ? undefined : await fixture.engine.jobReason(row);
+      expect(words).to.equal(await fixture.engine.laneReason(row?.laneKey ?? ''));
+      return words ?? '';
+    };
+    const running = () => [...fixture.instances.values()].find(({ state }) => state === 'running')?.ref.name;
+    const seen = new Set<string>();
+    for (let at = 0; at < 120; at += 1) {
+      await fixture.advance(2 * SECOND);
+      const name = running();
+      if (name !== undefined && at < 60) end(name, broken);
+      if (at % 20 === 19) await fixture.engine.resetBackends('acme', undefined);
+      const words = await reason();
+      seen.add(words.replace(/^its runner .* has been starting.*?;/, 'starting;').replace(/^\d+ runners/, 'count'));
+      if (launches() > 1) expect(words).to.include('no such file');
+    }
+    for (const kind of ['starting; ', 'count were launched', 'no backend can be tried now'])
+      expect(
+        [...seen].some((words) => words.startsWith(kind)),
+        kind,
+      ).to.equal(true);
+    const runner = fixture.runners.get(running() ?? '');
+    if (runner === undefined) throw new Error('none is running');
+    runner.online = true;
+    await fixture.advance(20 * SECOND);
+    expect(await reason())
+      .to.include('has been online')
+      .and.not.include('no such file');
+  });
+
   describe('is not known of a container that was adopted', () => {
     async function adopt(reason: InstanceReason, registered: boolean): Promise<string> {
       fixture = await openEngineFixture({ registrations: [registration('acme')] });

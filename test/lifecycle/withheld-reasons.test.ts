@@ -1,5 +1,6 @@
 /** Reasons that repeat what a service said before: the real engine on the real ledger, under a virtual clock. */
 import { expect } from 'chai';
+import { ProviderError } from '../../providers/provider.ts';
 import { failure } from '../failures/examples.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
@@ -45,4 +46,29 @@ describe('the reason of a job whose runner keeps what an account said', () => {
   it('repeats those of its own', async () => {
     expect(await reasonWith(false)).to.include('no right to read subscription 4711 (request r-77)');
   });
+
+  for (const isShared of [true, false])
+    it(`${isShared ? 'names by its kind alone' : 'repeats'} what ${isShared ? 'a shared' : 'its own'} account said to an earlier start`, async () => {
+      fixture = await openEngineFixture({
+        registrations: [registration('acme', { backends: [backend('first', isShared)] })],
+        provider: () => ({
+          launch: () => Promise.reject(new ProviderError('quota', 'launch', 'subscription 4711 has no cores left')),
+        }),
+      });
+      await fixture.engine.start();
+      await fixture.advance(MINUTE);
+      await fixture.tell(told(fixture, { jobId: 1 }));
+      fixture.jobs.set('github.com/acme/web/1', told(fixture, { jobId: 1 }));
+      for (let launch = 0; launch < 5; launch += 1) {
+        await fixture.advance(5_000);
+        await fixture.engine.resetBackends('acme', undefined);
+      }
+      const job = await fixture.ledger.job('github.com/acme/web/1');
+      const reason = job === undefined ? '' : ((await fixture.engine.jobReason(job)) ?? '');
+      expect(reason).to.match(/^next in line; an earlier start failed on first: /);
+      if (isShared) {
+        expect(reason).to.match(/: quota at first: its administrators see why$/);
+        expect(reason).to.not.include('4711');
+      } else expect(reason).to.match(/subscription 4711 has no cores left$/);
+    });
 });
