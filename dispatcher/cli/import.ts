@@ -8,6 +8,7 @@ import { isRecord } from '../config/salvage.ts';
 import { NAME } from '../config/schema.ts';
 import { importDocuments } from './import/documents.ts';
 import { type Draft, type Imported, Names, type Variable, variablesIn } from './import/draft.ts';
+import { fateLines, type Verdict } from './import/fields.ts';
 import { type Granting, grantsFor, ofTenant, onShared } from './import/grants.ts';
 import { importMakefiles } from './import/older.ts';
 import { sizeToDos } from './import/sizes.ts';
@@ -19,8 +20,11 @@ import type { CommandModule, Terminal } from './terminal.ts';
 
 const HELP = `
 Reads: the makefiles of the older dispatcher (Registration.mk, registration/Registration_NAME.mk); the values of ARC's chart
-gha-runner-scale-set, or its AutoscalingRunnerSet; \`garm-cli pool list --format json\`; the files of a multi_runner_config of
-terraform-aws-github-runner, in YAML or JSON. Nothing in them is run. Secrets become references, and are not copied.
+gha-runner-scale-set, its AutoscalingRunnerSet, or its older RunnerDeployment, RunnerSet and Runner with their autoscalers;
+\`garm-cli pool list --format json\` and \`garm-cli scaleset list --format json\`; the multi_runner_config of terraform-aws-github-runner
+in YAML or JSON: a file for each entry, or one with all of them. Nothing in them is run. Secrets become references, and are not copied.
+
+Each field is told once: taken over and where it is now, to do and what, or without an equivalent and why.
 `;
 
 const MAX_BYTES = 1024 * 1024;
@@ -78,12 +82,12 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
       const draft = await completed(one, options.backend, isTenants);
       before.push(one);
       drafts.push(draft);
-      const { name, tenant, registration, secrets, left } = draft;
+      const { name, tenant, secrets, left, fates } = draft;
       const path = join(at(options.out), `${name}.yaml`);
       try {
-        const isNew = await writeNew({ path, text: textOf(registration, file, left), mode: 0o644, git: 'always' });
+        const isNew = await writeNew({ path, text: textOf(draft, file), mode: 0o644, git: 'always' });
         const shown = { file: shownPath(terminal.workingFolder, path), kept: !isNew };
-        written.push({ ...shown, name, tenant, secrets, variables: variablesIn(draft), left });
+        written.push({ ...shown, name, tenant, secrets, variables: variablesIn(draft), left, fates });
       } catch (error) {
         const problem = await folderProblem(at(options.out), error);
         if (problem === undefined) throw error;
@@ -96,7 +100,8 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
   problems.push(...(grants?.left ?? []));
   terminal.exit(written.some(({ kept }) => !kept) ? 0 : 1);
   if (options.json === true) {
-    printJson(terminal, { written, problems, ...(grants && { dispatcher: grants.granting }) });
+    const each = written.map(({ left, fates, ...one }) => ({ ...one, toDo: left, fields: fates.each }));
+    printJson(terminal, { written: each, problems, ...(grants && { dispatcher: grants.granting }) });
     return;
   }
   print(terminal, written, problems);
@@ -111,12 +116,13 @@ async function completed(draft: Draft, backend: string | undefined, isTenants: b
 }
 
 function print(terminal: Terminal, written: readonly Written[], problems: readonly string[]): void {
-  for (const { file, kept, secrets, variables, left } of written) {
+  for (const { file, kept, secrets, variables, ...draft } of written) {
     terminal.out(kept ? `kept ${printable(file)}, it was there\n` : `wrote ${printable(file)}\n`);
     for (const { variable, holds } of secrets) terminal.out(`  secret: set ${printable(`${variable} to ${holds}`)}\n`);
     for (const { variable, field } of variables)
       terminal.out(`  variable: set ${printable(`${variable}, for \`${field}\``)}\n`);
-    for (const one of left) terminal.out(`  left: ${printable(one)}\n`);
+    for (const [verdict, lines] of verdicts(draft))
+      for (const line of lines) terminal.out(`  ${verdict}: ${printable(line)}\n`);
   }
   for (const problem of problems) terminal.error(`shr: ${printable(problem)}\n`);
   terminal.out(
@@ -180,7 +186,28 @@ async function textIn(path: string): Promise<string | { readonly problem: string
   }
 }
 
-function textOf(registration: Draft['registration'], from: string, left: readonly string[]): string {
-  const notes = [`Imported from ${from}. What is left to do:`, ...left.map((one) => `- ${one}`)];
-  return `${notes.map((line) => `# ${printable(line)}\n`).join('')}\n${stringify(registration, { aliasDuplicateObjects: false })}`;
+/** What is said of each field of the other system, and of none in particular. */
+function verdicts({ left, fates }: Pick<Draft, 'left' | 'fates'>): readonly (readonly [Verdict, readonly string[]])[] {
+  return [
+    ['to do', [...left, ...fateLines(fates, 'to do')]],
+    ['no equivalent', fateLines(fates, 'no equivalent')],
+    ['taken over', fateLines(fates, 'taken over')],
+  ];
+}
+
+const HEADINGS: Readonly<Record<Verdict, string>> = {
+  'to do': 'What is left to do:',
+  'no equivalent': 'What has no equivalent here, and why:',
+  'taken over': 'What was taken over, and where it is now:',
+};
+
+function textOf(draft: Draft, from: string): string {
+  const notes = [
+    `Imported from ${from}.`,
+    ...verdicts(draft).flatMap(([verdict, lines]) =>
+      lines.length === 0 ? [] : [HEADINGS[verdict], ...lines.map((line) => `- ${line}`)],
+    ),
+  ];
+  const comment = notes.map((line) => `# ${printable(line)}\n`).join('');
+  return `${comment}\n${stringify(draft.registration, { aliasDuplicateObjects: false })}`;
 }

@@ -102,7 +102,7 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
       });
       const second = await registration('team-a-2');
       expect(second).to.deep.include({ repositories: ['acme/tools'], poll: { interval: '300s' } });
-      expect(out).to.include('ImageVersion 1.2: the older image does not work here');
+      expect(out).to.include('to do: ImageVersion: the older image does not work here');
       expect(await problems()).to.deep.equal([]);
     });
 
@@ -217,7 +217,7 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
         expect(
           out
             .split('\n')
-            .filter((line) => line.includes('left: defaults: '))
+            .filter((line) => line.includes('to do: defaults: '))
             .join(),
         ).to.include(words);
       });
@@ -225,7 +225,7 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
 
     it('says nothing of a size that is sold as it is', async () => {
       await write({ 'Registration_team.mk': itemOf('A', [field('Cpu', '2.0'), field('Memory', '8.0')]) });
-      expect((await run('Registration_team.mk')).out).to.not.include('left: defaults: ');
+      expect((await run('Registration_team.mk')).out).to.not.include('to do: defaults: ');
     });
 
     it('runs nothing that stands in a makefile, and follows no other file', async () => {
@@ -354,13 +354,129 @@ template:
         maxRunners: 20,
       });
       for (const left of [
-        'minRunners 2:',
-        'template.spec.nodeSelector.pool: no equivalent',
-        'template.spec.containers.command.0: no equivalent',
+        'to do: minRunners: 2 runners ahead of jobs: `standby: [{ size: 2 }]`',
+        'no equivalent: template.spec.nodeSelector: the service of the backend places containers',
+        'no equivalent: template.spec.containers[0].command: the dispatcher starts',
+        'taken over: template.spec.containers[0].resources.limits.cpu as defaults.cpu',
+        'taken over: template.spec.containers[0].resources.limits.memory as defaults.memoryGiB',
       ])
-        expect(out).to.include(`  left: ${left}`);
+        expect(out).to.include(`  ${left}`);
       expect(await readFile(join(folder, 'registrations/arc-web.yaml'), 'utf8')).to.not.include('s3cret');
       expect(await problems()).to.deep.equal([]);
+    });
+
+    it('finds the architecture, Docker and a time limit where pods say them', async () => {
+      await write({
+        'arc.yaml': `githubConfigUrl: https://github.com/acme
+template:
+  spec:
+    activeDeadlineSeconds: 7200
+    affinity:
+      nodeAffinity:
+        requiredDuringSchedulingIgnoredDuringExecution:
+          nodeSelectorTerms: [{ matchExpressions: [{ key: kubernetes.io/arch, operator: In, values: [arm64] }] }]
+    tolerations: [{ key: ci, operator: Exists }]
+    imagePullSecrets: [{ name: registry }]
+    initContainers: [{ name: init-dind-externals, image: ghcr.io/actions/actions-runner:latest }]
+    containers:
+      - { name: dind, image: docker:dind, securityContext: { privileged: true } }
+      - name: runner
+        image: ghcr.io/acme/runner:1
+        resources: { requests: { cpu: 2, memory: 4Gi, ephemeral-storage: 20Gi } }
+`,
+      });
+      const { out } = await run('arc.yaml');
+      expect((await registration('arc')).defaults).to.deep.equal({
+        image: 'ghcr.io/acme/runner:1',
+        cpu: 2,
+        memoryGiB: 4,
+        architecture: 'arm64',
+        timeLimit: '7200s',
+        dockerInDocker: true,
+      });
+      for (const line of [
+        'taken over: template.spec.affinity as defaults.architecture',
+        'taken over: template.spec.containers[0] as defaults.dockerInDocker',
+        'to do: template.spec.imagePullSecrets: `registries` of the backend',
+        'to do: template.spec.containers[1].resources.requests.ephemeral-storage: `diskGiB: 20` in `defaults`',
+        'no equivalent: template.spec.tolerations: the service of the backend places containers',
+      ])
+        expect(out).to.include(`  ${line}`);
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('reads the older resources, with what their autoscalers say', async () => {
+      await write({
+        'runners.yaml': `apiVersion: v1
+kind: List
+items:
+  - apiVersion: actions.summerwind.dev/v1alpha1
+    kind: RunnerDeployment
+    metadata: { name: web }
+    spec:
+      template:
+        spec:
+          repository: acme/web
+          labels: [web-runner]
+          group: CI
+          dockerdWithinRunnerContainer: true
+          image: summerwind/actions-runner-dind
+          resources: { limits: { cpu: "4", memory: 8Gi } }
+  - apiVersion: actions.summerwind.dev/v1alpha1
+    kind: HorizontalRunnerAutoscaler
+    metadata: { name: web-scaler }
+    spec: { scaleTargetRef: { name: web }, minReplicas: 1, maxReplicas: 8 }
+  - apiVersion: actions.summerwind.dev/v1alpha1
+    kind: HorizontalRunnerAutoscaler
+    metadata: { name: gone }
+    spec: { scaleTargetRef: { kind: RunnerSet, name: gone }, maxReplicas: 8 }
+---
+kind: RunnerSet
+metadata: { name: sets }
+spec:
+  organization: acme
+  dockerEnabled: false
+  replicas: 3
+  template: { spec: { containers: [{ name: runner, image: "r:1", resources: { limits: { cpu: 1 } } }] } }
+---
+kind: RunnerDeployment
+spec: { template: { spec: { organization: acme, repository: acme/web } } }
+`,
+      });
+      const { out, error } = await run('runners.yaml');
+      expect(await registration('web')).to.deep.equal({
+        repositories: ['acme/web'],
+        credentials: { token: '${env:TENANT_WEB_TOKEN}' },
+        labels: ['web-runner'],
+        defaults: { image: 'summerwind/actions-runner-dind', cpu: 4, memoryGiB: 8, dockerInDocker: true },
+        backends: [{ kind: 'docker', options: { privileged: true } }],
+        maxRunners: 8,
+      });
+      expect(await registration('sets')).to.deep.include({
+        organization: 'acme',
+        defaults: { image: 'r:1', cpu: 1 },
+        maxRunners: 3,
+      });
+      expect(out)
+        .to.include('taken over: autoscaler.spec.maxReplicas as maxRunners')
+        .and.include('no equivalent: spec.template.spec.group: runners of a repository have no group');
+      expect(error)
+        .to.include('a HorizontalRunnerAutoscaler is for RunnerSet gone, which is not in this file')
+        .and.include('a RunnerDeployment names a repository, and an organization too');
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('has each value once in JSON, with what became of it', async () => {
+      await write({ 'values.yaml': values });
+      const { out } = await run('values.yaml', '--json');
+      const [{ fields }] = JSON.parse(out).written;
+      expect(fields).to.deep.include({
+        field: 'template.spec.containers[0].resources.limits.memory',
+        verdict: 'taken over',
+        words: 'defaults.memoryGiB',
+      });
+      expect(fields).to.have.length(15);
+      expect(out).to.not.include('s3cret');
     });
 
     it('reads several documents, and says which has no equivalent', async () => {
@@ -423,8 +539,32 @@ spec:
     });
     expect(await registration('acme-web')).to.deep.include({ repositories: ['acme/web'] });
     expect(out)
-      .to.include('provider lxd_local with image ubuntu:22.04 and flavor default')
-      .and.include('min_idle_runners 1:');
+      .to.include('to do: provider_name: write where the runners should run')
+      .and.include('to do: image: it is of machines')
+      .and.include('to do: flavor: write its cores and memory')
+      .and.include('to do: min_idle_runners: 1 runners ahead');
+    expect(await problems()).to.deep.equal([]);
+  });
+
+  it("reads GARM's scale sets, and the host of its endpoint", async () => {
+    const set = {
+      ...{ id: 7, scale_set_id: 3, name: 'garm-linux', provider_name: 'lxd', org_name: 'acme', max_runners: 3 },
+      ...{ image: 'ubuntu', flavor: 'large', os_type: 'linux', os_arch: 'amd64', enabled: true, generation: 0 },
+      endpoint: {
+        name: 'ghes',
+        base_url: 'https://ghes.corp.example',
+        api_base_url: 'https://ghes.corp.example/api/v3',
+      },
+    };
+    const gitea = { ...set, name: 'other', endpoint: { base_url: 'https://gitea.example', endpoint_type: 'gitea' } };
+    await write({ 'sets.json': JSON.stringify([set, gitea]) });
+    const { error } = await run('sets.json');
+    expect(error).to.equal('shr: sets.json: a pool is of Gitea, and GitHub alone is served\n');
+    expect(await registration('garm-linux')).to.deep.include({
+      host: 'ghes.corp.example',
+      organization: 'acme',
+      labels: ['garm-linux'],
+    });
     expect(await problems()).to.deep.equal([]);
   });
 
@@ -457,8 +597,13 @@ runner_config:
       labels: ['large', 'big'],
       maxRunners: 30,
     });
-    for (const left of ['instance_types m5.large, c5.large', 'fifo: no equivalent', 'exactMatch:'])
-      expect(out).to.include(left);
+    expect((await registration('linux-x64')).defaults).to.deep.include({ cpu: 2, memoryGiB: 8 });
+    for (const line of [
+      'taken over: runner_config.instance_types[0] as defaults\n',
+      'no equivalent: fifo, runner_config.delay_webhook_event: there are no queues',
+      'no equivalent: matcherConfig.exactMatch: a job',
+    ])
+      expect(out).to.include(line);
     expect(await problems()).to.deep.equal([]);
   });
 

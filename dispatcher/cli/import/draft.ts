@@ -2,6 +2,7 @@
 import { NAME, ownerName } from '../../config/schema.ts';
 import { isBuiltIn } from '../../labels/grammar.ts';
 import { foldLabel } from '../../labels/values.ts';
+import type { Fates } from './fields.ts';
 
 export interface Draft {
   readonly name: string;
@@ -12,8 +13,10 @@ export interface Draft {
   readonly registration: Readonly<Record<string, unknown>>;
   /** Variables that the registration refers to, and what each has to hold. */
   readonly secrets: readonly { readonly variable: string; readonly holds: string }[];
-  /** What has no equivalent, or has to be filled in. */
+  /** What has to be done about no field in particular. */
   readonly left: readonly string[];
+  /** Of each field that was read. */
+  readonly fates: Fates;
 }
 
 export interface Imported {
@@ -123,6 +126,12 @@ export function ownerIn(url: string): { readonly host: string; readonly parts: r
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) return undefined;
   const parts = parsed.pathname.split('/').filter((part) => part !== '');
   return ownerName.safeParse(parts[0]).success ? { host: parsed.host, parts } : undefined;
+}
+
+/** Of an address such as `https://ghes.acme.example`. */
+export function hostIn(url: string): string | undefined {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  return parsed !== undefined && /^https?:$/.test(parsed.protocol) && parsed.host !== '' ? parsed.host : undefined;
 }
 
 /** Where runners run by default, until somebody chooses. */

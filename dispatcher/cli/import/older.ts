@@ -12,22 +12,50 @@ import {
   variableOf,
   withoutUndefined,
 } from './draft.ts';
+import { type Fates, Fields as FieldsRead, type Known, none, toDo } from './fields.ts';
 import { readMakefile, UNREAD, unquoted, type Variables } from './makefile.ts';
 
-/** Those that are read, or of which it is known that nothing is lost without them. */
-const FIELDS = new Set(
-  `Type Name Url Repos Size Cpu Memory Labels ChargeLabels RunnerGroup PullInterval ImageVersion Pat Key Secret Region SecGpId
-  VSwitchId CloudProvider ArmClientId ArmClientSecret ArmTenantId ArmSubscriptionId ArmResourceGroupName ArmSubnetId
-  ArmEnvironment AciLocation AciSku GcpCredential GcpProject GcpRegion GcpSA GcpDind GcpVpc GcpSubnet`.split(/\s+/),
-);
+type Cloud = 'ali' | 'azure' | 'gcp';
 
-const NO_EQUIVALENT: Readonly<Record<string, string>> = {
-  ArmRPRegistration: 'register the resource provider Microsoft.ContainerInstance once, by hand',
-  ArmLogAnaWorkspaceId: 'runners log to the dispatcher',
-  ArmLogAnaWorkspaceKey: 'runners log to the dispatcher',
-  AciNetworkType: 'a subnet makes it private',
-  GcpApikey: 'credentials are enough',
+/** Where each field is now. With a cloud: where that one is chosen. */
+const TAKEN: Readonly<Record<string, { readonly as: string; readonly cloud?: Cloud }>> = {
+  Url: { as: 'organization' },
+  Labels: { as: 'labels' },
+  ChargeLabels: { as: 'chargeLabels' },
+  PullInterval: { as: 'poll.interval' },
+  Cpu: { as: 'defaults.cpu' },
+  Memory: { as: 'defaults.memoryGiB' },
+  Pat: { as: 'credentials.token' },
+  Key: { as: 'backends[0].options.accessKeyId', cloud: 'ali' },
+  Secret: { as: 'backends[0].options.accessKeySecret', cloud: 'ali' },
+  Region: { as: 'backends[0].options.region', cloud: 'ali' },
+  SecGpId: { as: 'backends[0].options.securityGroupId', cloud: 'ali' },
+  VSwitchId: { as: 'backends[0].options.vSwitchIds', cloud: 'ali' },
+  CloudProvider: { as: 'backends[0].kind' },
+  ArmClientId: { as: 'backends[0].options.credentials.clientId', cloud: 'azure' },
+  ArmClientSecret: { as: 'backends[0].options.credentials.clientSecret', cloud: 'azure' },
+  ArmTenantId: { as: 'backends[0].options.credentials.tenantId', cloud: 'azure' },
+  ArmSubscriptionId: { as: 'backends[0].options.subscriptionId', cloud: 'azure' },
+  ArmResourceGroupName: { as: 'backends[0].options.resourceGroup', cloud: 'azure' },
+  ArmSubnetId: { as: 'backends[0].options.subnetId', cloud: 'azure' },
+  AciLocation: { as: 'backends[0].options.location', cloud: 'azure' },
+  GcpCredential: { as: 'backends[0].options.credentials', cloud: 'gcp' },
+  GcpProject: { as: 'backends[0].options.project', cloud: 'gcp' },
+  GcpRegion: { as: 'backends[0].options.region', cloud: 'gcp' },
+  GcpSA: { as: 'backends[0].options.serviceAccount', cloud: 'gcp' },
+  GcpDind: { as: 'backends[0].kind', cloud: 'gcp' },
+  GcpVpc: { as: 'backends[0].options.network', cloud: 'gcp' },
+  GcpSubnet: { as: 'backends[0].options.subnetwork', cloud: 'gcp' },
 };
+
+const KNOWN: readonly Known[] = [
+  toDo('register the resource provider Microsoft.ContainerInstance once, by hand', 'ArmRPRegistration'),
+  none('runners log to the dispatcher', 'ArmLogAnaWorkspaceId', 'ArmLogAnaWorkspaceKey'),
+  none('a subnet makes it private', 'AciNetworkType'),
+  none('the credentials are enough', 'GcpApikey'),
+  none('the address says it', 'Name'),
+  toDo('the older image does not work here: docs/runner-image.md', 'ImageVersion'),
+];
 
 export function importMakefiles(alias: string, common: string | undefined, text: string, names: Names): Imported {
   const shared = readMakefile(common ?? '');
@@ -110,15 +138,7 @@ function draftOf(alias: string, fields: Fields, given: Names): Draft | string {
   const type = (fields['Type'] ?? '').toLowerCase();
   const own = repository === undefined ? names : [`${owner}/${repository.replace(/\.git$/, '')}`];
   const ofRepositories = type === 'repo' && own.length > 0;
-  if (type === 'pool') notes.push('Type Pool: `standby` of docs/registrations.md keeps runners ready');
-  if (type === 'pool' || (fields['Size'] ?? '1') !== '1')
-    notes.push(`Size ${fields['Size'] ?? ''}: maxRunners limits how many run at once`);
   const group = fields['RunnerGroup'];
-  for (const [key, value] of Object.entries(fields)) {
-    if (value.includes(UNREAD)) notes.push(`${key}: its value was not evaluated`);
-    if (FIELDS.has(key)) continue;
-    notes.push(`${key}: ${NO_EQUIVALENT[key] ?? 'unknown'}`);
-  }
   const place = `${parsed.host}/${ofRepositories ? own.join(',') : owner}`;
   const said = [
     ...listOf(fields['Labels']),
@@ -126,8 +146,6 @@ function draftOf(alias: string, fields: Fields, given: Names): Draft | string {
   ];
   const labels = labelsOf({ name, place, given }, [...said, ...ALWAYS], notes);
   notes.push(IMAGE_TO_DO, POLICY_TO_DO, overridesToDo(fields));
-  if (fields['ImageVersion'] !== undefined)
-    notes.push(`ImageVersion ${fields['ImageVersion']}: the older image does not work here`);
   const charged = listOf(fields['ChargeLabels']);
   const registration = withoutUndefined({
     host: parsed.host === 'github.com' ? undefined : parsed.host,
@@ -149,7 +167,47 @@ function draftOf(alias: string, fields: Fields, given: Names): Draft | string {
         ? undefined
         : Object.fromEntries(charged.map((text, index) => [index === 0 ? 'charge' : `charge-${index + 1}`, text])),
   });
-  return { name, tenant, isBackendOpen: false, registration, secrets, left: notes };
+  const fates = fatesOf(fields, registration, { cloud: cloudOf(fields), ofRepositories });
+  return { name, tenant, isBackendOpen: false, registration, secrets, left: notes, fates };
+}
+
+function fatesOf(
+  fields: Fields,
+  registration: Draft['registration'],
+  { cloud, ofRepositories }: { readonly cloud: Cloud; readonly ofRepositories: boolean },
+): Fates {
+  const read = new FieldsRead(fields, KNOWN);
+  for (const [key, { as, cloud: only }] of Object.entries(TAKEN)) {
+    if (fields[key] === undefined) continue;
+    if (only !== undefined && only !== cloud) read.toDo([key], `a second backend, or a registration, for ${only}`);
+    else if (isThere(registration, as)) read.taken([key], as);
+  }
+  if (fields['Url'] !== undefined) read.taken(['Url'], ofRepositories ? 'repositories' : 'organization');
+  if (fields['Repos'] !== undefined) read.taken(['Repos'], ofRepositories ? 'repositories' : 'poll.repositories');
+  read.taken(['Type'], ofRepositories ? 'repositories' : 'organization');
+  if ((fields['Type'] ?? '').toLowerCase() === 'pool')
+    read.toDo(['Type'], 'runners ahead of jobs are `standby`: docs/registrations.md');
+  if (fields['Size'] === '1') read.none(['Size'], 'a job gets one runner');
+  else
+    read.toDo(
+      ['Size'],
+      'runners ahead of jobs are `standby`, and the most at once `maxRunners`: docs/registrations.md',
+    );
+  if (ofRepositories) read.none(['RunnerGroup'], 'runners of a repository have no group');
+  else read.taken(['RunnerGroup'], 'runnerGroup');
+  if (fields['AciSku'] === 'Confidential' && cloud === 'azure') read.taken(['AciSku'], 'backends[0].options.sku');
+  else read.none(['AciSku'], 'Standard is the default');
+  if (fields['ArmEnvironment']?.toLowerCase() === 'china' && cloud === 'azure')
+    read.taken(['ArmEnvironment'], 'backends[0].options.cloud');
+  else read.none(['ArmEnvironment'], 'the public cloud is the default');
+  for (const [key, value] of Object.entries(fields))
+    if (value.includes(UNREAD)) read.toDo([key], 'its value was not evaluated: write it');
+  return read.fates();
+}
+
+function isThere(registration: Draft['registration'], as: string): boolean {
+  const steps = as.replaceAll('[0]', '.0').split('.');
+  return new FieldsRead(registration).get(...steps) !== undefined;
 }
 
 /** Whatever its registrations said, the older dispatcher took jobs with these. */
@@ -193,17 +251,22 @@ function overridesToDo(fields: Fields): string {
   return `policy: labels such as cpu-4.0, memory-8.0, vsw-…, sg-…, img-… and disk-… are refused until it allows them, for example \`policy: { maxCpu: 4, maxMemoryGiB: 16${more.join('')} }\``;
 }
 
-function backendOf(fields: Fields, secret: (field: string, what: string) => string, notes: string[]): unknown {
-  const provider = (fields['CloudProvider'] ?? '').toLowerCase();
-  const clouds = [
-    ...(fields['ArmSubscriptionId'] !== undefined || fields['ArmClientId'] !== undefined ? ['azure'] : []),
-    ...(fields['GcpProject'] !== undefined ? ['gcp'] : []),
-    ...(fields['Key'] !== undefined || fields['VSwitchId'] !== undefined ? ['ali'] : []),
+function cloudsOf(fields: Fields): readonly Cloud[] {
+  return [
+    ...(fields['ArmSubscriptionId'] !== undefined || fields['ArmClientId'] !== undefined ? ['azure' as const] : []),
+    ...(fields['GcpProject'] !== undefined ? ['gcp' as const] : []),
+    ...(fields['Key'] !== undefined || fields['VSwitchId'] !== undefined ? ['ali' as const] : []),
   ];
-  const chosen = clouds.find((cloud) => provider.startsWith(cloud)) ?? clouds[0] ?? 'ali';
-  for (const other of clouds)
-    if (other !== chosen)
-      notes.push(`it also has fields of ${other}: write a second backend, or a registration, for it`);
+}
+
+function cloudOf(fields: Fields): Cloud {
+  const provider = (fields['CloudProvider'] ?? '').toLowerCase();
+  const clouds = cloudsOf(fields);
+  return clouds.find((cloud) => provider.startsWith(cloud)) ?? clouds[0] ?? 'ali';
+}
+
+function backendOf(fields: Fields, secret: (field: string, what: string) => string, notes: string[]): unknown {
+  const chosen = cloudOf(fields);
   const given = (field: string): string => fields[field] ?? `\${env:${field.toUpperCase()}}`;
   switch (chosen) {
     case 'azure':
