@@ -21,7 +21,6 @@ import type {
   OnUnreadable,
   RegistrationVersion,
   RunnerRow,
-  RunnerState,
   TimelineEntry,
   TokenRow,
   Waiting,
@@ -443,14 +442,16 @@ export function laneHeld(row: unknown): Pick<LaneCounts, 'held' | 'oldestQueuedS
   return heldSchema.parse(row);
 }
 
-const supplySchema = z.object({ state: runnerState, specHash: text, count: integer });
+const supplySchema = z.object({ specHash: text, count: integer });
 
-export function laneSupply(row: unknown): {
-  readonly state: RunnerState;
-  readonly specHash: string;
-  readonly count: number;
-} {
+export function laneSupply(row: unknown): z.output<typeof supplySchema> {
   return supplySchema.parse(row);
+}
+
+const unboundRunnerSchema = z.object({ name: text, state: runnerState, createdAtMs: integer });
+
+export function unboundRunner(row: unknown): z.output<typeof unboundRunnerSchema> {
+  return unboundRunnerSchema.parse(row);
 }
 
 const jobInLaneSchema = z.object({ key: text, laneKey: text, queuedSinceMs: integer });

@@ -202,6 +202,7 @@ export class LaunchLoop {
   async #ready(pools: readonly Pool[]): Promise<{ readonly pool: Pool; readonly row: RunnerRow }[]> {
     const { handOver, ledger } = this.#options;
     const ready: { readonly pool: Pool; readonly row: RunnerRow }[] = [];
+    if (!handOver.isAnyAsking()) return ready;
     for (const pool of pools) {
       const rows = await ledger.runners({ laneKey: pool.lane.key, states: ['parked'] }, () => {});
       for (const row of rows) if (row.standby === 'ready' && handOver.isAsking(row.name)) ready.push({ pool, row });

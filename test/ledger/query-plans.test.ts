@@ -98,7 +98,7 @@ describe('the plans that SQLite makes', () => {
     ],
     ['jobs that waited too long', jobCheckQueries.overdueJobs(builder, 9, 9), 'jobsInDemandByAge'],
     ['the demand of a lane', laneQueries.laneDemand(builder, 'l'), 'COVERING INDEX jobsInDemand'],
-    ['the supply of a lane', laneQueries.laneSupply(builder, 'l'), 'COVERING INDEX runnersLiveByLane'],
+    ['the supply of a lane', laneQueries.laneSupply(builder, 'l', 'online'), 'COVERING INDEX runnersLiveByLane'],
     ['the next job of a lane', laneQueries.waitingJobs(builder, 9, 'l'), 'jobsInDemand'],
     ['likewise, without some runs', laneQueries.waitingJobsBesides(builder, 9, 'l', [1]), 'jobsInDemand'],
     ['the demand of each run', laneQueries.laneDemandByRun(builder, 'l'), 'jobsInDemand'],
@@ -154,7 +154,7 @@ describe('the plans that SQLite makes', () => {
       'runnersByRegistration (registration=? AND createdAtMs>?)',
     ],
     ['the first of them', runnerQueries.firstOfStarts(builder, 'r'), 'runnersByRegistration (registration=?)'],
-    ['surplus runners', runnerQueries.surplusRunners(builder, 'l', 9), 'runnersLiveByLane'],
+    ['surplus runners', runnerQueries.unboundRunners(builder, 'l'), 'COVERING INDEX runnersLiveByLane'],
     [
       'creating runners',
       runnerQueries.runnersMatching(builder, { ...runner, states: ['creating'] }, 9),
@@ -164,6 +164,11 @@ describe('the plans that SQLite makes', () => {
       'live runners of a lane',
       runnerQueries.runnersMatching(builder, { ...runner, laneKey: 'l', states: ['online'] }, 9),
       'runnersLiveByLane',
+    ],
+    [
+      'all live runners of a lane',
+      runnerQueries.runnersMatching(builder, { ...runner, laneKey: 'l', states: ['online'] }, 9, 'all'),
+      'runnersLiveByLane (laneKey=? AND state=?)',
     ],
     ['the latest runners', runnerQueries.runnersMatching(builder, runner, 9), 'runnersByAge'],
     ['the timeline of a runner', timelineQueries.timelineOf(builder, 'd-1'), 'sqlite_autoindex_runnerTimeline_1'],
@@ -204,6 +209,10 @@ describe('the plans that SQLite makes', () => {
       'runners to look at',
       'runners to look at, of some',
       'jobs that waited too long',
+      'all live runners of a lane',
+      'surplus runners',
+      'the supply of a lane',
+      'the same job under another name',
     ];
     for (const [what, query] of plans) {
       if (sorted.includes(what)) expect(planOf(query).join('\n'), what).to.not.include('TEMP B-TREE');

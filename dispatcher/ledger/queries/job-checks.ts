@@ -82,7 +82,7 @@ export const namesakes = ofRow<Named>(['jobId', 'key', 'host', 'registration'], 
     .where('host', '=', job.host)
     .where(withoutIndex('registration'), '=', job.registration)
     .where(withoutIndex('status'), '<>', completed)
-    .orderBy('key')
+    .orderBy('firstSeenAtMs')
     .limit(atMost(10)),
 );
 

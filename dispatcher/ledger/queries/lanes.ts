@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { Tables } from '../tables.ts';
 import { type Builder, fixed, fixedUpTo, type Query, wholeRow } from './fixed.ts';
-import { atMost, completed, inLane, observed, unbound, yes } from './terms.ts';
+import { atMost, completed, inLane, observed, type Unbound, unbound, yes } from './terms.ts';
 
 export const putLane = wholeRow<Tables['lanes']>(
   ['key', 'registration', 'specHash', 'spec', 'changedAtMs'],
@@ -40,15 +40,16 @@ export const laneDemand = fixed((builder, key: string) =>
     .where('laneKey', '=', key),
 );
 
-export const laneSupply = fixed((builder, key: string) =>
+/** Of one state: counted in the order of the index. A table to group several in would cost many times as much. */
+export const laneSupply = fixed((builder, key: string, state: Unbound) =>
   builder
     .selectFrom('runners')
-    .select(['state', 'specHash', ({ fn }) => fn.countAll<number>().as('count')])
+    .select(['specHash', ({ fn }) => fn.countAll<number>().as('count')])
     .where('live', '=', yes)
     .where('laneKey', '=', key)
-    .where('state', 'in', unbound)
+    .where('state', '=', state)
     .where('jobKey', 'is', null)
-    .groupBy(['state', 'specHash']),
+    .groupBy('specHash'),
 );
 
 export function lanesInUse(builder: Builder): Query {

@@ -13,7 +13,10 @@ export const no: RawBuilder<Bit> = sql.lit(0);
 export const completed: RawBuilder<'completed'> = sql.lit('completed');
 export const inLane: RawBuilder<'lane'> = sql.lit('lane');
 export const observed: RawBuilder<'observed'> = sql.lit('observed');
-export const unbound = (['creating', 'starting', 'online'] as const).map((state) => sql.lit(state));
+/** The states of runners that may have no job yet; what costs least to end goes first. */
+export const UNBOUND = ['creating', 'starting', 'online'] as const;
+export type Unbound = (typeof UNBOUND)[number];
+export const unbound = UNBOUND.map((state) => sql.lit(state));
 
 /**
  * SQLite reads the value of a bound LIMIT while planning, so each execution compiles the statement anew: 16 µs

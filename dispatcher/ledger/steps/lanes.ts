@@ -3,6 +3,7 @@ import type { LaneSpec } from '../../jobs/lane.ts';
 import type { LaneCounts, OnUnreadable, Waiting } from '../ledger.ts';
 import * as heldJobQueries from '../queries/held-jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
+import { UNBOUND, type Unbound } from '../queries/terms.ts';
 import * as rows from '../rows.ts';
 import { type Context, firstOf, type Step } from './step.ts';
 
@@ -18,18 +19,22 @@ export function* laneCounts(
     if (lane === undefined) continue;
     const demand = firstOf(yield laneQueries.laneDemand(context.builder, key), rows.laneDemand);
     const held = firstOf(yield heldJobQueries.laneHeld(context.builder, key), rows.laneHeld);
-    const supply = (yield laneQueries.laneSupply(context.builder, key)).rows.map(rows.laneSupply);
-    const present = (state: LaneSupply['state']) =>
-      sum(supply.filter((group) => group.specHash === lane.specHash && group.state === state));
+    const present: Record<Unbound, number> = { creating: 0, starting: 0, online: 0 };
+    let outdated = 0;
+    for (const state of UNBOUND) {
+      const supply = (yield laneQueries.laneSupply(context.builder, key, state)).rows.map(rows.laneSupply);
+      for (const { specHash, count } of supply) {
+        if (specHash === lane.specHash) present[state] += count;
+        else outdated += count;
+      }
+    }
     counts.push({
       lane,
       demand: demand?.demand ?? 0,
       held: held?.held ?? 0,
       oldestQueuedSinceMs: earliest(demand?.oldestQueuedSinceMs ?? null, held?.oldestQueuedSinceMs ?? null),
-      creating: present('creating'),
-      starting: present('starting'),
-      online: present('online'),
-      outdated: sum(supply.filter((group) => group.specHash !== lane.specHash)),
+      ...present,
+      outdated,
     });
   }
   return counts;
@@ -37,12 +42,6 @@ export function* laneCounts(
 
 function earliest(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
-}
-
-type LaneSupply = ReturnType<typeof rows.laneSupply>;
-
-function sum(groups: readonly LaneSupply[]): number {
-  return groups.reduce((total, group) => total + group.count, 0);
 }
 
 export function* lanesInUse(context: Context): Step<readonly string[]> {

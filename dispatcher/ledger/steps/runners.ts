@@ -4,6 +4,7 @@ import type { LaneSpec } from '../../jobs/lane.ts';
 import type { OnUnreadable, RunnerFilter, RunnerRow, RunnerStep, RunnersLeftOut } from '../ledger.ts';
 import * as launchCountQueries from '../queries/launch-counts.ts';
 import * as runnerQueries from '../queries/runners.ts';
+import { UNBOUND } from '../queries/terms.ts';
 import * as rows from '../rows.ts';
 import { bounded, each } from './filter.ts';
 import { kept } from './kept-words.ts';
@@ -87,11 +88,17 @@ export function* runners(context: Context, filter: RunnerFilter, unreadable: OnU
   const most = bounded(limit, MAX_RUNNERS, MAX_RUNNERS);
   const found: RunnerRow[] = [];
   for (const registration of each(registrations)) {
-    const answer = yield runnerQueries.runnersMatching(context.builder, { ...choice, registration }, most);
+    const all = limit === undefined ? 'all' : undefined;
+    const answer = yield runnerQueries.runnersMatching(context.builder, { ...choice, registration }, most, all);
     found.push(...rows.readable(answer.rows, rows.runnerRow, unreadable));
   }
-  found.sort((a, b) => b.createdAtMs - a.createdAtMs || compare(b.name, a.name));
-  return found.slice(0, most);
+  return found.sort(latestFirst).slice(0, most);
+}
+
+type Aged = Pick<RunnerRow, 'createdAtMs' | 'name'>;
+
+function latestFirst(a: Aged, b: Aged): number {
+  return b.createdAtMs - a.createdAtMs || compare(b.name, a.name);
 }
 
 export function* runnersDue(
@@ -159,6 +166,14 @@ export function* surplusRunners(
   limit: number,
   unreadable: OnUnreadable,
 ): Step<readonly RunnerRow[]> {
-  const surplus = yield runnerQueries.surplusRunners(context.builder, laneKey, limit);
-  return rows.readable(surplus.rows, rows.runnerRow, unreadable);
+  const unbound = (yield runnerQueries.unboundRunners(context.builder, laneKey)).rows.map(rows.unboundRunner);
+  const states: readonly RunnerRow['state'][] = UNBOUND;
+  const rank = ({ state }: Pick<RunnerRow, 'state'>) => states.indexOf(state);
+  const surplus = unbound.sort((a, b) => rank(a) - rank(b) || latestFirst(a, b)).slice(0, Math.max(0, limit));
+  const found: RunnerRow[] = [];
+  for (const { name } of surplus) {
+    const answer = yield runnerQueries.runnerByName(context.builder, name);
+    found.push(...rows.readable(answer.rows, rows.runnerRow, unreadable));
+  }
+  return found;
 }

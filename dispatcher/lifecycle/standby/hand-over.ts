@@ -75,6 +75,11 @@ export class HandOver {
     });
   }
 
+  /** False: `isAsking` is false of each. */
+  isAnyAsking(): boolean {
+    return this.#asks.size > 0 || this.#askedAtMs.size > 0;
+  }
+
   /** It asks now, or will in a moment. */
   isAsking(runner: string): boolean {
     if (this.#asks.has(runner)) return true;
