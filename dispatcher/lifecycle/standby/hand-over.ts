@@ -77,7 +77,7 @@ export class HandOver {
 
   /** False: `isAsking` is false of each. */
   isAnyAsking(): boolean {
-    return this.#asks.size > 0 || this.#askedAtMs.size > 0;
+    return this.#asks.size > 0 || this.#heard.size > 0;
   }
 
   /** It asks now, or will in a moment. */
