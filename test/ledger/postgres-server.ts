@@ -29,6 +29,11 @@ export function postgresProblem(): string | undefined {
   return problem;
 }
 
+/** Of the processes that refuse to run as root. */
+export function identity() {
+  return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+}
+
 export class PostgresServer {
   readonly folder: string;
   readonly #bin: string;
@@ -46,14 +51,10 @@ export class PostgresServer {
     if (process.getuid?.() === 0) chownSync(this.folder, NOBODY, NOBODY);
     const options = ['--auth=trust', '--username=shr', '--encoding=UTF8', '--no-sync', '--no-instructions'];
     execFileSync(join(bin, 'initdb'), ['--pgdata', join(this.folder, 'data'), ...options], {
-      ...this.#identity,
+      ...identity(),
       cwd: this.folder,
       stdio: 'pipe',
     });
-  }
-
-  get #identity() {
-    return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   }
 
   get pid(): number {
@@ -80,7 +81,7 @@ export class PostgresServer {
     };
     const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     this.#process = spawn(join(this.#bin, 'postgres'), ['-D', join(this.folder, 'data'), ...words], {
-      ...this.#identity,
+      ...identity(),
       cwd: this.folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     });

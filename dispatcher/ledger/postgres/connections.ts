@@ -36,9 +36,15 @@ export class Connections {
   #resting: Error | undefined;
   #cancelRest = () => {};
   #closed = false;
+  #attempts = 0;
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+  }
+
+  /** How many sessions were asked for, had or not. */
+  get attempts(): number {
+    return this.#attempts;
   }
 
   /** `work` has the session to itself until it settles. */
@@ -105,6 +111,7 @@ export class Connections {
 
   async #open(): Promise<void> {
     this.#opening += 1;
+    this.#attempts += 1;
     try {
       const connection = await Connection.open(this.#options);
       this.#opening -= 1;

@@ -18,9 +18,9 @@ export function ledgerErrorFrom(error: unknown, ledger: string): unknown {
   return kind === undefined ? error : translated(kind, ledger, error);
 }
 
-/** The same again may succeed: another transaction was in the way (40001, 40P01, 55P03 of the manual's appendix A). */
+/** The same again may succeed: another transaction was in the way (40001 and 40P01 of the manual's appendix A). */
 export function isConflict(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && ['40001', '40P01', '55P03'].includes(error.code ?? '');
+  return error instanceof pg.DatabaseError && ['40001', '40P01'].includes(error.code ?? '');
 }
 
 /** Nothing has been committed: the session ended before it was asked to. */
@@ -29,14 +29,11 @@ export function isLoss(error: unknown): boolean {
   return error instanceof pg.DatabaseError && (error.severity === 'FATAL' || error.severity === 'PANIC');
 }
 
-/** The tables are gone, or their schema is. */
-export function isMissingTable(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && (error.code === '42P01' || error.code === '3F000');
-}
-
 /** Of the code (appendix A): the classes that are not the fault of what was asked. */
 function kindOf(code: string): LedgerErrorKind | undefined {
   if (code === '53100') return 'full';
+  // The table, or its schema.
+  if (code === '42P01' || code === '3F000') return 'moved';
   if (/^(58P01|XX001|XX002)$/.test(code)) return 'corrupt';
   // Connection, authorization, name of a database, a transaction that may not write, resources, intervention, system.
   if (/^(08|28|25|3D|40|42501|53|55|57|58|XX)/.test(code)) return 'unavailable';
@@ -57,8 +54,9 @@ function translated(kind: LedgerErrorKind, ledger: string, error: pg.DatabaseErr
         `${upperFirst(ledger)} is damaged (${said(error)}). Restore it from a backup, or set \`schema\` to another name: the dispatcher then starts with an empty ledger, adopts the instances that run, and finds the queued jobs again by polling.`,
         error,
       );
-    case 'locked':
     case 'moved':
+      return movedError(ledger);
+    case 'locked':
     case 'newer':
     case 'foreign':
     case 'unavailable':

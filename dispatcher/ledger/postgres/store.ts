@@ -28,7 +28,6 @@ import {
   foreignError,
   isConflict,
   isLoss,
-  isMissingTable,
   ledgerErrorFrom,
   movedError,
   newerError,
@@ -442,7 +441,7 @@ class PostgresStore implements Store {
     try {
       return await work();
     } catch (error) {
-      throw isMissingTable(error) ? movedError(this.#ledger) : ledgerErrorFrom(error, this.#ledger);
+      throw ledgerErrorFrom(error, this.#ledger);
     }
   }
 

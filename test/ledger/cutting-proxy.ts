@@ -1,0 +1,77 @@
+/** A way to a PostgreSQL server that can be cut, at once or when a certain message passes, and that counts who comes. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+export class CuttingProxy {
+  readonly #server: Server;
+  readonly #pairs = new Set<readonly [Socket, Socket]>();
+  #port = 0;
+  connections = 0;
+  /** `before`: the message does not arrive. `after`: it does, and its answer does not. */
+  #trap: { readonly text: string; readonly when: 'before' | 'after' } | undefined;
+  #frozen = false;
+
+  /** `target`: the path of the server's socket. */
+  constructor(target: string) {
+    this.#server = createServer((client) => {
+      this.connections += 1;
+      const server = connect(target);
+      const pair = [client, server] as const;
+      this.#pairs.add(pair);
+      const end = () => {
+        client.destroy();
+        server.destroy();
+        this.#pairs.delete(pair);
+      };
+      for (const socket of pair) socket.on('error', end).on('close', end);
+      client.on('data', (chunk: Buffer) => {
+        if (this.#frozen) return;
+        const trap = this.#trap;
+        if (trap === undefined || !chunk.includes(trap.text)) {
+          server.write(chunk);
+          return;
+        }
+        this.#trap = undefined;
+        if (trap.when === 'before') end();
+        else {
+          server.once('data', end);
+          server.write(chunk);
+        }
+      });
+      let silenced = false;
+      server.on('data', (chunk: Buffer) => {
+        silenced ||= this.#frozen;
+        if (!silenced && this.#pairs.has(pair)) client.write(chunk);
+      });
+    });
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('it listens on a port');
+    this.#port = address.port;
+  }
+
+  /** Once, when the text passes on its way to the server. */
+  cutAt(text: string, when: 'before' | 'after'): void {
+    this.#trap = { text, when };
+  }
+
+  /** Takes what comes, and answers nothing. */
+  freeze(frozen: boolean): void {
+    this.#frozen = frozen;
+  }
+
+  cutAll(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.cutAll();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
