@@ -22,7 +22,7 @@ const HELP = `
 Reads: the makefiles of the older dispatcher (Registration.mk, registration/Registration_NAME.mk); the values of ARC's chart
 gha-runner-scale-set, its AutoscalingRunnerSet, or its older RunnerDeployment, RunnerSet and Runner with their autoscalers;
 \`garm-cli pool list --format json\` and \`garm-cli scaleset list --format json\`; the multi_runner_config of terraform-aws-github-runner
-in YAML or JSON: a file for each entry, or one with all of them. Nothing in them is run. Secrets become references, and are not copied.
+in YAML or JSON: a file for each entry, one with all of them, or a tfvars.json. Nothing in them is run. Secrets become references, and are not copied.
 
 Each field is told once: taken over and where it is now, to do and what, or without an equivalent and why.
 `;
@@ -154,10 +154,14 @@ async function platformIn(path: string): Promise<Platform> {
   return isRecord(value) && Object.hasOwn(value, 'tenants') ? 'with tenants' : 'without tenants';
 }
 
+const HCL =
+  "it is HCL, which is not read. Let Terraform print it as JSON, and import that: `echo 'jsonencode(local.multi_runner_config)' | terraform console > runners.json` (or `var.multi_runner_config`)";
+
 async function importOne(path: string, options: ImportOptions, names: Names): Promise<Imported> {
   const text = await textIn(path);
   if (typeof text !== 'string') return { drafts: [], problems: [text.problem] };
-  const stem = basename(path, extname(path));
+  const stem = basename(path, extname(path)).replace(/\.(?:auto\.)?tfvars$/, '');
+  if (/^\.(?:tf|tfvars|hcl)$/.test(extname(path))) return { drafts: [], problems: [HCL] };
   if (extname(path) !== '.mk') {
     return importDocuments(stem, { file: path, text, mostBytes: MAX_BYTES, organization: options.organization }, names);
   }

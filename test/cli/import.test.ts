@@ -607,6 +607,77 @@ runner_config:
     expect(await problems()).to.deep.equal([]);
   });
 
+  describe('of a multi_runner_config', () => {
+    const entry = (label: string) => ({
+      matcherConfig: { labelMatchers: [['self-hosted', 'linux', label]], exactMatch: true },
+      runner_config: { runner_os: 'linux', runner_architecture: 'arm64', instance_types: ['t4g.large'] },
+    });
+    const both = { 'linux-a': entry('a'), 'linux-b': entry('b') };
+
+    for (const [what, name, text] of [
+      [
+        'a YAML file',
+        'runners.yaml',
+        `multi_runner_config:\n  linux-a: ${JSON.stringify(entry('a'))}\n  linux-b: ${JSON.stringify(entry('b'))}\n`,
+      ],
+      ['the map alone', 'runners.json', JSON.stringify(both)],
+      ['what terraform console prints', 'runners.json', JSON.stringify(JSON.stringify(both))],
+    ] as const) {
+      it(`reads all entries of ${what}`, async () => {
+        await write({ [name]: text });
+        const { code, error } = await run(name, '--organization', 'acme');
+        expect({ code, error }).to.deep.equal({ code: 0, error: '' });
+        expect(await registration('linux-b')).to.deep.include({
+          organization: 'acme',
+          labels: ['b'],
+          defaults: { image: 'registry.invalid/runner:latest', cpu: 2, memoryGiB: 8, architecture: 'arm64' },
+        });
+        expect((await registration('linux-a')).labels).to.deep.equal(['a']);
+        expect(await problems()).to.deep.equal([]);
+      });
+    }
+
+    it('reads the variables of the module beside them, without the key', async () => {
+      await write({
+        'prod.auto.tfvars.json': JSON.stringify({
+          prefix: 'gh',
+          ghes_url: 'https://ghes.corp.example',
+          github_app: { id: '123', key_base64: 's3cret', webhook_secret: 's3cret' },
+          multi_runner_config: { ...both, broken: { matcherConfig: {} } },
+        }),
+      });
+      const { out, error } = await run('prod.auto.tfvars.json', '--organization', 'acme');
+      expect(error).to.equal('shr: prod.auto.tfvars.json: multi_runner_config.broken: it has no `runner_config`\n');
+      for (const name of ['linux-a', 'linux-b']) expect((await registration(name)).credentials.app.id).to.equal('123');
+      expect((await registration('linux-b')).host).to.equal('ghes.corp.example');
+      expect(out)
+        .to.include('taken over: github_app.id as credentials.app.id')
+        .and.include('to do: github_app.webhook_secret: a secret of your own webhook')
+        .and.include('no equivalent: prefix: it is of the module');
+      expect(`${out}${await readFile(join(folder, 'registrations/linux-a.yaml'), 'utf8')}`).to.not.include('s3cret');
+      expect(await problems()).to.deep.equal([]);
+    });
+
+    it('says how to have HCL as JSON', async () => {
+      await write({ 'main.tf': 'locals {\n  multi_runner_config = {}\n}\n' });
+      const { code, error } = await run('main.tf');
+      expect(code).to.equal(1);
+      expect(error).to.include("`echo 'jsonencode(local.multi_runner_config)' | terraform console > runners.json`");
+    });
+
+    it('stays small where many entries stand beside many variables', async () => {
+      const variables = Object.fromEntries(Array.from({ length: 9000 }, (_, n) => [`v${n}`, 1]));
+      const entries = Object.fromEntries(
+        Array.from({ length: 3000 }, (_, n) => [`e${n}`, { runner_config: { a: 1 } }]),
+      );
+      await write({ 'x.json': JSON.stringify({ ...variables, multi_runner_config: entries }) });
+      const { code, out, error } = await run('x.json', '--organization', 'acme');
+      expect(code).to.equal(0);
+      expect(error).to.include('only the first 500 entries were read');
+      expect(out.length).to.be.below(1_000_000);
+    });
+  });
+
   for (const [what, text, words] of [
     ['refers to itself', 'githubConfigUrl: &a [*a]\n', 'the alias refers t'],
     [

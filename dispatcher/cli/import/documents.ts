@@ -5,7 +5,7 @@ import { runnerSet } from './arc.ts';
 import { type Draft, foreignReference, type Imported, type Names } from './draft.ts';
 import { garmPool, isGarm } from './garm.ts';
 import { isRunners, runnerDeployment } from './runner-deployments.ts';
-import { isTfaws, tfaws } from './tfaws.ts';
+import { tfaws } from './tfaws.ts';
 
 const MAX_DOCUMENTS = 100;
 const MAX_VALUES = 20_000;
@@ -53,12 +53,27 @@ function itemsIn(options: DocumentOptions, problems: string[]): readonly unknown
       problems.push('it is nested too deeply, refers to itself, or holds too much');
       return [];
     }
-    if (Array.isArray(value)) return value.map((item: unknown) => item);
-    const { kind, items } = isRecord(value) ? value : { kind: undefined, items: undefined };
-    return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items)
-      ? items.map((item: unknown) => item)
-      : [value];
+    return listed(textAsValue(value));
   });
+}
+
+/** `terraform console` prints what `jsonencode` returns as a text. */
+function textAsValue(value: unknown): unknown {
+  if (typeof value !== 'string' || !/^[[{]/.test(value)) return value;
+  try {
+    const parsed: unknown = JSON.parse(value);
+    return isTree(parsed) ? parsed : value;
+  } catch {
+    return value;
+  }
+}
+
+function listed(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value.map((item: unknown) => item);
+  const { kind, items } = isRecord(value) ? value : { kind: undefined, items: undefined };
+  return typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items)
+    ? items.map((item: unknown) => item)
+    : [value];
 }
 
 function referenceIn({ registration, secrets }: Draft): string | undefined {
@@ -97,7 +112,8 @@ function draftsOf(
   if (isRunners(kind)) return [runnerDeployment(kind, item, autoscalers.of(kind, item), names)];
   if (kind === AUTOSCALER) return [];
   if (isGarm(fields)) return [garmPool(item, names)];
-  if (isTfaws(fields)) return tfaws(item, { stem, organization }, names);
+  const entries = tfaws(item, { stem, organization }, names);
+  if (entries !== undefined) return entries;
   if (kind !== undefined) return [`a ${kind} has no equivalent`];
   return ['it is none of the formats that can be read: see shr import --help'];
 }

@@ -4,6 +4,7 @@ import { type Path, takeArchitecture, takeGroup, takeLabels, takeMost, tellSyste
 import {
   BACKEND_TO_DO,
   type Draft,
+  hostIn,
   IMAGE_TO_DO,
   type Names,
   NO_IMAGE,
@@ -65,15 +66,14 @@ const MODULE: readonly Known[] = [
   toDo('a secret of your own webhook: `webhook.secrets` of the registration', 'github_app.webhook_secret'),
   toDo('values in AWS: their secrets belong into variables or files of the dispatcher', 'github_app'),
   toDo('further Apps are `credentials.furtherApps`', 'additional_github_apps'),
-  toDo('the host of GitHub Enterprise Server is `host`', 'ghes_url', 'ghes_ssl_verify'),
+  toDo(
+    'its authority: NODE_EXTRA_CA_CERTS of the dispatcher, and SHR_CA_CERTIFICATES in the runner image',
+    'ghes_ssl_verify',
+  ),
   toDo('tags on each instance are `chargeLabels`', 'tags'),
   toDo('only these repositories: `repositories` in the place of `organization`', 'repository_white_list'),
-  none('it is of the module, and of AWS', '*'),
+  none('it is of the module and of AWS, and the same for all entries', '*'),
 ];
-
-export function isTfaws(value: Readonly<Record<string, unknown>>): boolean {
-  return isRecord(value['multi_runner_config']) || value['runner_config'] !== undefined;
-}
 
 export interface TfawsOptions {
   readonly stem: string;
@@ -81,30 +81,61 @@ export interface TfawsOptions {
   readonly organization: string | undefined;
 }
 
-export function tfaws(root: unknown, options: TfawsOptions, names: Names): readonly (Draft | string)[] {
-  const entries = isRecord(root) && isRecord(root['multi_runner_config']) ? root['multi_runner_config'] : undefined;
-  if (entries === undefined) return [entryOf(root, [], { ...options, key: options.stem }, names)];
-  return Object.keys(entries).map((key) => {
-    const at = ['multi_runner_config', key];
-    // Of the other entries, their own registrations tell.
-    const own = isRecord(root) ? { ...root, multi_runner_config: { [key]: entries[key] } } : root;
-    if (!isRecord(entries[key]) || entries[key]['runner_config'] === undefined)
-      return `multi_runner_config.${key}: it has no \`runner_config\``;
-    return entryOf(own, at, { ...options, key }, names);
+/** Of one file. */
+const MAX_ENTRIES = 500;
+
+/** Undefined: the value is nothing of this module. */
+export function tfaws(value: unknown, options: TfawsOptions, names: Names): readonly (Draft | string)[] | undefined {
+  const root = isEntries(value) ? { multi_runner_config: value } : value;
+  if (!isRecord(root)) return undefined;
+  const entries = root['multi_runner_config'];
+  if (entries === undefined)
+    return isEntry(root)
+      ? [entryOf(root, { at: [], key: options.stem, module: new Fields({}) }, options, names)]
+      : undefined;
+  if (!isRecord(entries)) return ['multi_runner_config is not a map of entries'];
+  const module = new Fields(root);
+  const keys = Object.keys(entries);
+  const read = keys.slice(0, MAX_ENTRIES).map((key, index) => {
+    if (!isEntry(entries[key])) return `multi_runner_config.${key}: it has no \`runner_config\``;
+    // What is of the module is told with the first, and once.
+    const own = { ...(index === 0 ? root : {}), multi_runner_config: { [key]: entries[key] } };
+    return entryOf(own, { at: ['multi_runner_config', key], key, module }, options, names);
   });
+  return keys.length > MAX_ENTRIES ? [...read, `only the first ${MAX_ENTRIES} entries were read`] : read;
+}
+
+function isEntry(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isRecord(value) && isRecord(value['runner_config']);
+}
+
+/** As Terraform prints the variable itself. */
+function isEntries(value: unknown): boolean {
+  const entries = isRecord(value) ? Object.values(value) : [];
+  return entries.length > 0 && entries.every(isEntry);
+}
+
+interface Entry {
+  readonly at: readonly string[];
+  readonly key: string;
+  /** The variables of the module. */
+  readonly module: Fields;
 }
 
 function entryOf(
   root: unknown,
-  at: readonly string[],
-  { organization, key }: TfawsOptions & { readonly key: string },
+  { at, key, module }: Entry,
+  { organization }: TfawsOptions,
   names: Names,
 ): Draft | string {
   if (organization === undefined) return 'it does not say whose jobs it serves: name them with --organization';
+  const address = module.text('ghes_url');
+  const host = address === undefined ? 'github.com' : hostIn(address);
+  if (host === undefined) return 'ghes_url is not an address of GitHub Enterprise Server';
   const fields = new Fields(root, [...below(at, ENTRY), ...(at.length === 0 ? [] : MODULE)]);
   const config = [...at, 'runner_config'];
   const name = names.registration(key);
-  const whose = { name, tenant: names.tenantOf(organization, name) };
+  const whose = { name, tenant: names.tenantOf(`${host}/${organization}`, name) };
   const left: string[] = [BACKEND_TO_DO, IMAGE_TO_DO, POLICY_TO_DO];
   const matchers = [...at, 'matcherConfig', 'labelMatchers'];
   if (fields.list(...matchers).length > 1)
@@ -122,11 +153,12 @@ function entryOf(
       'runners register at the organization; at each repository with `user` or `repositories` in its place',
     );
   const architecture = takeArchitecture(fields, [...config, 'runner_architecture']);
-  const appId = fields.text('github_app', 'id');
+  const appId = module.text('github_app', 'id');
   const variable = variableOf(whose, 'APP_KEY');
-  if (at.length > 0 && appId !== undefined) fields.taken(['github_app', 'id'], 'credentials.app.id');
-  if (at.length > 0 && fields.text('github_app', 'key_base64') !== undefined)
+  if (appId !== undefined) fields.taken(['github_app', 'id'], 'credentials.app.id');
+  if (module.text('github_app', 'key_base64') !== undefined)
     fields.taken(['github_app', 'key_base64'], 'credentials.app.privateKey');
+  if (host !== 'github.com') fields.taken(['ghes_url'], 'host');
   const minutes = fields.number(...config, 'runner_boot_time_in_minutes');
   const launch = minutes === undefined || minutes < 1 ? undefined : `${Math.round(minutes)}m`;
   if (launch !== undefined) fields.taken([...config, 'runner_boot_time_in_minutes'], 'timeouts.launch');
@@ -134,8 +166,9 @@ function entryOf(
     ...whose,
     isBackendOpen: true,
     registration: withoutUndefined({
+      host: host === 'github.com' ? undefined : host,
       organization,
-      credentials: { app: { id: (at.length > 0 ? appId : undefined) ?? 'APP-ID', privateKey: `\${env:${variable}}` } },
+      credentials: { app: { id: appId ?? 'APP-ID', privateKey: `\${env:${variable}}` } },
       runnerGroup: takeGroup(fields, [...config, 'runner_group_name'], false),
       labels,
       defaults: withoutUndefined({ image: NO_IMAGE, ...sizeOf(fields, [...config, 'instance_types']), architecture }),
@@ -146,7 +179,7 @@ function entryOf(
     secrets: [
       {
         variable,
-        holds: `the private key of \`github_app\` as GitHub gave it (not in base64)${appId === undefined || at.length === 0 ? '; write its id into credentials.app.id' : ''}`,
+        holds: `the private key of \`github_app\` as GitHub gave it (not in base64)${appId === undefined ? '; write its id into credentials.app.id' : ''}`,
       },
     ],
     left,
