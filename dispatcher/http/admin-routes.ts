@@ -19,6 +19,7 @@ import { runnerEndpoints } from './runner-endpoints.ts';
 import { type OpenBodies, sentWith } from './sent-document.ts';
 import { sightOf } from './sight.ts';
 import { isAtLeast, type Viewer } from './viewer.ts';
+import { WriteRates } from './write-rates.ts';
 
 export function adminEndpoints(sources: AdminSources): readonly Endpoint[] {
   return withDocument([
@@ -39,13 +40,14 @@ export type ViewerOf = (request: Request) => Viewer;
 export function mountEndpoints(app: Express, sources: AdminSources, viewerOf: ViewerOf): void {
   const trail = new AuditTrail(sources);
   const bodies: OpenBodies = new Map();
+  const writes = new WriteRates(sources.clock, sources.log);
   for (const endpoint of adminEndpoints(sources)) {
     const handler: RequestHandler = async (request, response) => {
       const viewer = asFarAs(viewerOf(request), endpoint.role);
       const sight = sightOf(viewer, sources);
       const sent = sentWith(request, viewer, bodies);
       const asked = { viewer, sight, sent, params: request.params, query: request.query };
-      const answered = await answerOf(endpoint, asked, trail);
+      const answered = await answerOf(endpoint, asked, { trail, writes });
       if (answered.tag !== undefined) {
         response.set({ ETag: `"${answered.tag}"`, Vary: 'Authorization, Cookie' });
         response.status(answered.status ?? 200).json(answered.body);
@@ -69,9 +71,20 @@ export function mountEndpoints(app: Express, sources: AdminSources, viewerOf: Vi
   }
 }
 
-async function answerOf(endpoint: Endpoint, asked: Asked<unknown, unknown>, trail: AuditTrail): Promise<Answered> {
+interface Records {
+  readonly trail: AuditTrail;
+  readonly writes: WriteRates;
+}
+
+async function answerOf(
+  endpoint: Endpoint,
+  asked: Asked<unknown, unknown>,
+  { trail, writes }: Records,
+): Promise<Answered> {
   const { viewer, sight } = asked;
   const { action } = endpoint;
+  // First: what is refused for the role is recorded, too.
+  if (action !== undefined) writes.spend(viewer);
   // Before anything is looked at: a refusal for the role says nothing about what there is.
   const refusal = roleRefusal(viewer, endpoint.role) ?? scopeRefusal(viewer, endpoint.scope);
   if (refusal !== undefined && action !== undefined) {

@@ -1,7 +1,7 @@
 /** One registration: what it says where the API was given it, whether that is in force, and what is wrong with it. */
 import { Lock } from '../../time/lock.ts';
 import { RateWindow } from '../../time/rate-window.ts';
-import { MINUTE } from '../../time/units.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
 import { NAME } from '../config/schema.ts';
 import type { ExpectedVersion } from '../ledger/ledger.ts';
 import type { Problem } from '../model/problem.ts';
@@ -67,11 +67,13 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
 
   function spend({ rate }: Line): void {
     const now = clock.now();
-    if (rate.fitsAt(now) > now) {
+    const fitsAt = rate.fitsAt(now);
+    if (fitsAt > now) {
       throw new AdminProblem(
         429,
         `more than ${MAX_WRITES_A_MINUTE} registrations were written in a minute`,
-        'Wait a minute.',
+        `Try again in ${Math.ceil((fitsAt - now) / SECOND)} s.`,
+        { retryAfterMs: fitsAt - now },
       );
     }
     rate.spend(now);
@@ -79,7 +81,8 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
 
   async function inLine<T>(line: Line, work: () => Promise<T>): Promise<T> {
     if (line.waiting >= MAX_WAITING) {
-      throw new AdminProblem(429, `${MAX_WAITING} registrations wait to be checked`, 'Send them one after the other.');
+      const cure = 'Send them one after the other.';
+      throw new AdminProblem(429, `${MAX_WAITING} registrations wait to be checked`, cure, { retryAfterMs: SECOND });
     }
     line.waiting += 1;
     try {
@@ -94,7 +97,7 @@ export function documentEndpoints(sources: AdminSources): readonly Endpoint[] {
     if (problems.length === 0) return notes;
     const error = `the registration ${name} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`;
     const cure = 'Correct what `problems` names. What was there before is unchanged.';
-    throw new AdminProblem(422, error, cure, problems);
+    throw new AdminProblem(422, error, cure, { problems });
   }
 
   function expectedOf({ sent }: AskedOne, name: string): ExpectedVersion {

@@ -5,6 +5,7 @@ import { jsonSchemaOf } from '../config/schema.ts';
 import { noQuery } from './admin-query.ts';
 import { problemSchema } from './admin-shapes.ts';
 import { type Endpoint, type EndpointDescription, endpoint } from './endpoint.ts';
+import { WRITES_OF_A_TENANT, WRITES_OF_A_TOKEN } from './write-rates.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -63,6 +64,7 @@ function operationOf({
   query,
   answer,
   document,
+  action,
 }: EndpointDescription): Json {
   const answers = (statuses ?? [200]).map((status) => [
     String(status),
@@ -87,6 +89,7 @@ function operationOf({
       ...(method === 'GET'
         ? { 304: { description: 'Nothing has changed: the tag of If-None-Match is the present one' } }
         : {}),
+      ...(action === undefined ? {} : { 429: TOO_MANY }),
       default: {
         description: 'Refused or failed: `error` says what is wrong, `cure` what to do',
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
@@ -95,6 +98,12 @@ function operationOf({
     'x-shr-role': role,
   };
 }
+
+const TOO_MANY: Json = {
+  description: `Too many writes in a minute: the limit is ${WRITES_OF_A_TOKEN} for a token, and ${WRITES_OF_A_TENANT} for all tokens of a tenant`,
+  headers: { 'Retry-After': { description: 'Seconds', required: true, schema: { type: 'integer', minimum: 1 } } },
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+};
 
 const PRECONDITIONS: readonly Json[] = [
   ['If-Match', 'Only if it is still what this ETag was of; `*`: only if it is there. Otherwise 412.'],

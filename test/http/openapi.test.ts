@@ -102,6 +102,14 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  it('says of each write, and of nothing else, that there can be too many', () => {
+    for (const { action, method, path } of endpoints) {
+      const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
+      const headers = Object.keys(operation?.responses['429']?.['headers'] ?? {});
+      expect(headers, `${method} ${path}`).to.deep.equal(action === undefined ? [] : ['Retry-After']);
+    }
+  });
+
   it('says what the query of a list takes', () => {
     const names = document.paths['/api/jobs']?.['get']?.parameters.map(({ name }) => name);
     expect(names).to.deep.equal(['registration', 'lane', 'status', 'admission', 'limit', 'cursor']);
