@@ -209,12 +209,17 @@ export class Backends {
     await this.#ledger.putCursor(LIVED, String(this.#clock.now()), this.#clock.now());
   }
 
+  /** The ledger is new, lost or an old copy, and not all of the registration's backends have been listed since. */
+  isForgotten(registration: string): boolean {
+    return !this.#remembers && (this.#unlisted.get(registration)?.size ?? 0) > 0;
+  }
+
   usable(lane: LaneSpec): Usable {
     const open: string[] = [];
     const closed: ClosedBackend[] = [];
     const [unlisted] = this.#unlisted.get(lane.registration) ?? [];
     // What runs on one backend counts for the caps of all, and a ledger without memory does not know of it.
-    if (unlisted !== undefined && !this.#remembers) {
+    if (unlisted !== undefined && this.isForgotten(lane.registration)) {
       const reason = `the ledger is new, and what runs on ${unlisted} has not been listed yet${this.#why(lane, unlisted)}`;
       return { open, closed: lane.backends.map((backend) => ({ backend, reason, untilMs: null, failure: null })) };
     }

@@ -64,8 +64,9 @@ export class SweepLoop {
         const listed = await sweepInstances(this.#options, tenant);
         failures = listed.unlisted.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
-        if (schedule.includesGithub(name) && context.working()) {
-          const withRunners = await ledger.scopesWithRunners(name);
+        const withRunners = await ledger.scopesWithRunners(name);
+        const asksGithub = tenant.registration.observe !== true || withRunners.length > 0;
+        if (asksGithub && schedule.includesGithub(name) && context.working()) {
           const scopes = new Set([...board.scopes(name), ...withRunners, ...claimScopes(tenant)]);
           troubles.record(name, 'scope', (await sweepGithub(this.#options, tenant, scopes)).failures);
         }
@@ -82,9 +83,14 @@ export class SweepLoop {
     }
   }
 
-  /** Of one that only observes, what was launched before is swept to its end. */
+  /**
+   * Of one that only observes, what was launched before is swept to its end. With a ledger that may have been lost that is
+   * known only once its backends have been listed.
+   */
   async #isSpared({ registration: { name, observe } }: Tenant): Promise<boolean> {
-    const spared = observe === true && (await this.#options.ledger.scopesWithRunners(name)).length === 0;
+    const { backends, ledger } = this.#options;
+    const spared =
+      observe === true && !backends.isForgotten(name) && (await ledger.scopesWithRunners(name)).length === 0;
     if (spared) this.#spared.add(name);
     else this.#spared.delete(name);
     return spared;

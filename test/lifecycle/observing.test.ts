@@ -3,7 +3,16 @@ import { expect } from 'chai';
 import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
-import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
+import { ulid } from '../../time/clock.ts';
+import {
+  DISPATCHER,
+  type EngineFixture,
+  type ListedRunner,
+  MINUTE,
+  openEngineFixture,
+  registration,
+  told,
+} from './engine-fixture.ts';
 
 const HOUR = 60 * MINUTE;
 const serving = registration('acme', { maxRunners: 3 });
@@ -15,12 +24,18 @@ const observing = registration('acme', {
 
 describe('a registration that only observes', () => {
   let fixture: EngineFixture;
-  async function open(one: Registration): Promise<void> {
+  async function open(one: Registration, prepare: () => Promise<void> = remember): Promise<void> {
     fixture = await openEngineFixture({ registrations: [one], callbackUrl: 'https://shr.example' });
+    await prepare();
     await fixture.engine.start();
     await fixture.advance(MINUTE);
   }
   afterEach(() => fixture.close());
+  /** The ledger is that of a dispatcher that ran a moment ago. */
+  const remember = async (): Promise<void> => {
+    const now = fixture.clock.now();
+    await fixture.ledger.putCursor('engine/lived-at-ms', String(now), now);
+  };
 
   /** GitHub knows it too. */
   async function tell(some: Partial<JobFact> & { readonly jobId: number }): Promise<void> {
@@ -165,5 +180,53 @@ describe('a registration that only observes', () => {
     await fixture.advance(MINUTE);
     expect(await job(2), 'it keeps the registration that it began with').to.include({ admission: 'lane' });
     expect(await fixture.ledger.runner(idle)).to.include({ state: 'busy' });
+  });
+
+  /** Launched before the ledger was lost. */
+  function left(index: number, known: Partial<ListedRunner> | undefined): string {
+    const createdAtMs = fixture.clock.now() - 20 * MINUTE;
+    const name = `${DISPATCHER}-${ulid(createdAtMs, () => index / 10)}`;
+    const tags = { dispatcher: DISPATCHER, registration: 'acme', lane: 'lane000000000001', scope: 'orgs/acme' };
+    fixture.instances.set(name, {
+      ref: { name, id: `i-${name}` },
+      state: 'running',
+      tags: { ...tags, runner: name, createdAtMs, deadlineAtMs: createdAtMs + 6 * HOUR, charge: {} },
+    });
+    if (known !== undefined)
+      fixture.runners.set(name, { id: 70 + index, name, scope: 'orgs/acme', online: true, busy: false, ...known });
+    return name;
+  }
+
+  it('looks after what ran before its ledger was lost, and launches nothing', async () => {
+    let [idle, busy] = ['', ''];
+    await open(observing, async () => {
+      idle = left(1, {});
+      busy = left(2, { busy: true });
+    });
+    expect((await runners()).map(({ name }) => name)).to.have.members([idle, busy]);
+    await fixture.advance(10 * MINUTE);
+    expect(writes()).to.include(`delete ${idle}`);
+    expect((await fixture.ledger.runner(busy))?.state).to.equal('busy');
+    expect(fixture.instances.has(busy), 'a job runs there').to.equal(true);
+    fixture.runners.delete(busy);
+    const ended = fixture.instances.get(busy);
+    if (ended !== undefined) fixture.instances.set(busy, { ...ended, state: 'succeeded' });
+    await fixture.advance(HOUR);
+    expect(writes()).to.include.members([`stop ${idle}`, `stop ${busy}`]);
+    expect([...fixture.instances.keys()]).to.deep.equal([]);
+    expect((await runners()).map(({ state }) => state)).to.deep.equal(['gone', 'gone']);
+    expect(writes().filter((call) => /^(launch|jit) /.test(call))).to.deep.equal([]);
+    const calls = fixture.serviceCalls();
+    await fixture.advance(26 * HOUR);
+    expect(fixture.serviceCalls(), 'and then it asks no service any more').to.equal(calls);
+  });
+
+  it('asks each service once where the ledger is new, and GitHub for no runners', async () => {
+    await open(observing, async () => {});
+    await tell({ jobId: 1 });
+    await fixture.advance(26 * HOUR);
+    expect(fixture.serviceCalls()).to.equal(1);
+    expect(fixture.listings()).to.equal(0);
+    expect(writes()).to.deep.equal([]);
   });
 });
