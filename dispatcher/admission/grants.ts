@@ -4,8 +4,15 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import { coresInWords } from '../../providers/shape-words.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
-import { matchesAny } from '../labels/glob.ts';
-import { allowsSpotMode, type SpotMode, spotInWords, spotModeOf } from '../labels/spot-mode.ts';
+import { isGlob, matchesAny } from '../labels/glob.ts';
+import {
+  allowsSpotMode,
+  SPOT_MODES,
+  type SpotMode,
+  type SpotModes,
+  spotInWords,
+  spotModeOf,
+} from '../labels/spot-mode.ts';
 import { unreachable } from '../labels/unreachable.ts';
 import { quote } from '../labels/values.ts';
 import type { Grant, Limits, Powers } from '../model/registration.ts';
@@ -37,8 +44,12 @@ export interface Ungranted {
   readonly field: GrantField;
   /** In words: "spot capacity", "the label `gpu`". */
   readonly what: string;
-  /** What the field would have to contain: an item of a list, or the value. */
-  readonly value: string | number | true;
+  /** The least that the field would have to contain: items of a list, or the value. */
+  readonly value: string | number | true | readonly string[];
+  /** A glob is asked for: without it `*` and `?` are characters of a name, which no glob means alone. */
+  readonly isGlob?: true;
+  /** What can be asked for in its place, so that no more than `value` has to be granted: nothing, if that is empty. */
+  readonly instead?: string;
 }
 
 /** Where the field stands, or would: `dispatcher.yaml:12:3`. */
@@ -48,14 +59,27 @@ export function placeOf(grant: Grant, field: GrantField): string {
 
 const SHOWN = 5;
 
-/** "To grant it, …", with the line of dispatcher.yaml. */
-export function cureOf(grant: Grant, { field, value }: Ungranted): string {
+/** "To grant it, …", with the line of dispatcher.yaml: no more than what was asked for. */
+export function cureOf(grant: Grant, { instead, ...ungranted }: Ungranted): string {
+  if (instead === undefined) return grantingCure(grant, ungranted);
+  const isGranted = typeof ungranted.value === 'object' && ungranted.value.length === 0;
+  return isGranted ? instead : `${instead} ${grantingCure(grant, ungranted)}`;
+}
+
+function grantingCure(grant: Grant, ungranted: Omit<Ungranted, 'instead'>): string {
+  const { field, value } = ungranted;
   const path = `tenants.${grant.tenant}.${field}`;
+  const place = placeOf(grant, field);
   const granted = value === true ? undefined : listOf(grant, field);
-  if (granted === undefined) return `To grant it, write \`${path}: ${value}\` (${placeOf(grant, field)}).`;
-  if (granted.length >= SHOWN) return `To grant it, add \`${value}\` to \`${path}\` (${placeOf(grant, field)}).`;
-  const list = [...granted, String(value)].map((item) => (/^[\w./:-]+$/.test(item) ? item : JSON.stringify(item)));
-  return `To grant it, write \`${path}: [${list.join(', ')}]\` (${placeOf(grant, field)}).`;
+  if (granted === undefined) return `To grant it, write \`${path}: ${value}\` (${place}).`;
+  const more = typeof value === 'object' ? value : [String(value)];
+  // What a job or a file is called must not grant what other names have.
+  if (ungranted.isGlob !== true && more.some(isGlob)) {
+    return `Take a name without \`*\` and \`?\`: in \`${path}\` (${place}) they stand for others, too.`;
+  }
+  if (granted.length >= SHOWN) return `To grant it, add ${more.map(quote).join(', ')} to \`${path}\` (${place}).`;
+  const list = [...granted, ...more].map((item) => (/^[\w./:-]+$/.test(item) ? item : JSON.stringify(item)));
+  return `To grant it, write \`${path}: [${list.join(', ')}]\` (${place}).`;
 }
 
 /** The field's contents, if it is a list. */
@@ -114,10 +138,16 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'powers.dockerInDocker':
       return undefined;
     case 'powers.spot':
-      return typeof grant.powers.spot === 'boolean' ? undefined : grant.powers.spot;
+      return spotModesIn(grant.powers.spot);
     default:
       return unreachable(field);
   }
+}
+
+/** As a list that says the same. */
+function spotModesIn(modes: SpotModes): readonly SpotMode[] {
+  if (typeof modes !== 'boolean') return modes;
+  return modes ? SPOT_MODES : ['never'];
 }
 
 /** What a grant says about one field of a wish. */
@@ -216,7 +246,7 @@ function covers(globs: readonly string[], asked: string): boolean {
 export function ungrantedSpot({ spot: granted }: Powers, mode: SpotMode): Ungranted | undefined {
   const isGranted = allowsSpotMode(granted, mode) || (granted === false && mode === 'never');
   if (isGranted) return undefined;
-  return { field: 'powers.spot', what: spotInWords(mode), value: typeof granted === 'boolean' ? true : mode };
+  return { field: 'powers.spot', what: spotInWords(mode), value: mode };
 }
 
 function ungrantedTime(timeLimitMs: number): Ungranted {

@@ -77,7 +77,7 @@ export function judgeReference(
 ): readonly Refusal[] {
   if (reference === usual.image || matchesAny(registration.policy.images, reference)) return [];
   const allowed = { field: 'images', values: registration.policy.images } as const;
-  return [notAmong(asked, `the image ${quote(reference)}`, allowed, registration)];
+  return [notAmong(asked, { what: `the image ${quote(reference)}`, value: reference }, allowed, registration)];
 }
 
 function fullReference(registration: Registration, value: string): string | undefined {

@@ -92,7 +92,7 @@ function ofPolicy(registration: Registration, field: OriginField, found: Found):
     code: 'origin-not-allowed',
     field: `policy.${field}`,
     reason: `${whose} does not serve the ${noun} ${refused}; its \`policy.${field}\` has ${shown(allowed)}`,
-    cure: `${instead}, ${ask(registration, field)} so that it includes this one.`,
+    cure: `${instead}, ${ask(registration, field, `let ${quote(`policy.${field}`)} include this one`)}.`,
   };
 }
 
@@ -100,7 +100,7 @@ function ofGrant({ grant }: Registration, field: OriginField, found: Found): rea
   if (grant === undefined) return [];
   const { noun } = FIELDS[field];
   const refused = found === undefined ? [] : beyond(grant.limits[field] ?? [], field, found);
-  const what = { field: `limits.${field}`, what: `the ${noun}`, value: refused[0] ?? '' } as const;
+  const what = { field: `limits.${field}`, what: `the ${noun}`, value: refused } as const;
   const place = placeOf(grant, what.field);
   const whose = `tenant ${quote(grant.tenant)}`;
   if (found === undefined) return [{ ...unsaid(noun, `${whose} may run only some (${place})`), place }];

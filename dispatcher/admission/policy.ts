@@ -163,7 +163,10 @@ export function judgeOverride(asked: Override, registration: Registration, base:
     case 'spot':
       return judgeSpot(asked, registration, base);
     case 'dind':
-      return permitted(asked, policy.dockerInDocker || base.dockerInDocker === true, registration, 'dockerInDocker');
+      return permitted(asked, policy.dockerInDocker || base.dockerInDocker === true, registration, {
+        field: 'dockerInDocker',
+        how: `set ${quote('policy.dockerInDocker')}`,
+      });
     // The image is resolved first; the shape is the base itself; a unique label has no effect.
     case 'image':
     case 'shape':
@@ -194,12 +197,13 @@ function upTo(
   registration: Registration,
 ): Refusal | undefined {
   if (asked.value === usual) return undefined;
+  const value = asked.key === 'timeout' ? formatDuration(asked.value) : asked.value;
   if (most === undefined) {
     return {
       code: 'not-allowed',
       field: `policy.${field}`,
       reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not let labels set ${SETTING[asked.key]}`,
-      cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
+      cure: `Remove ${removable(asked)}, ${ask(registration, field, `set ${quote(`policy.${field}`)} to ${value}`)}.`,
     };
   }
   if (asked.value <= most) return undefined;
@@ -211,7 +215,7 @@ function upTo(
     code: 'over-limit',
     field: `policy.${field}`,
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} allows at most ${inWords(most)}`,
-    cure: `Ask for ${inWords(most)} or less, ${ask(registration, field)} higher.${unit}`,
+    cure: `Ask for ${inWords(most)} or less, ${ask(registration, field, `raise ${quote(`policy.${field}`)} to ${value}`)}.${unit}`,
   };
 }
 
@@ -232,21 +236,21 @@ function among(
   const value = folded ? asked.value.toLowerCase() : asked.value;
   const patterns = folded ? values.map((pattern) => pattern.toLowerCase()) : values;
   if (matchesAny(patterns, value)) return undefined;
-  return notAmong(asked, describe(asked), choice, registration);
+  return notAmong(asked, { what: describe(asked), value: asked.value }, choice, registration);
 }
 
 function permitted(
   asked: OverrideOf<'spot' | 'dind'>,
   allowed: boolean,
   registration: Registration,
-  field: keyof PolicyFields,
+  { field, how }: { readonly field: keyof PolicyFields; readonly how: string },
 ): Refusal | undefined {
   if (allowed) return undefined;
   return {
     code: 'not-allowed',
     field: `policy.${field}`,
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not allow it`,
-    cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
+    cure: `Remove ${removable(asked)}, ${ask(registration, field, how)}.`,
   };
 }
 
@@ -262,7 +266,12 @@ function judgeSpot(asked: OverrideOf<'spot'>, registration: Registration, base: 
     };
   }
   const isUsual = mode === spotModeOf(base.spot ?? false);
-  return permitted(asked, isUsual || allowsSpotMode(registration.policy.spot, mode), registration, 'spot');
+  const { spot } = registration.policy;
+  const how =
+    typeof spot === 'boolean'
+      ? `set ${quote('policy.spot')} to ${quote(`[${mode}]`)}`
+      : `add ${quote(mode)} to ${quote('policy.spot')}`;
+  return permitted(asked, isUsual || allowsSpotMode(spot, mode), registration, { field: 'spot', how });
 }
 
 function judgeBackend(asked: OverrideOf<'backend'>, registration: Registration): Refusal | undefined {
@@ -275,5 +284,5 @@ function judgeBackend(asked: OverrideOf<'backend'>, registration: Registration):
     return unknownName(asked, selectable, 'backend', registration, registration.backends.length);
   if (selectable.includes(backend.name)) return undefined;
   const allowed = { field: 'backends', values: registration.policy.backends } as const;
-  return notAmong(asked, describe(asked), allowed, registration);
+  return notAmong(asked, { what: describe(asked), value: backend.name }, allowed, registration);
 }

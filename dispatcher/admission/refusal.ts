@@ -1,5 +1,6 @@
 /** Why a job is refused, and what its author can do. Pure. */
 
+import { isGlob } from '../labels/glob.ts';
 import { nearest } from '../labels/nearest.ts';
 import { type Override, type OverrideOf, quote, WORD_OF } from '../labels/values.ts';
 import type { Policy, Registration } from '../model/registration.ts';
@@ -41,12 +42,12 @@ export interface Refusal {
 /** The policy's fields as they are named in the file. */
 export type PolicyFields = Omit<Policy, 'maxTimeLimitMs'> & { readonly maxTimeout: unknown };
 
-/** Where the cure for a denied override applies. */
-export function ask(registration: Registration, field: string): string {
+/** Where the cure for a denied override applies. `how`: the least that the owner would have to do. */
+export function ask(registration: Registration, field: string, how = `set ${quote(`policy.${field}`)}`): string {
   const place = registration.organization?.decided[`policy.${field}`];
   if (place !== undefined)
     return `or ask those who keep the defaults of the organization to take \`${field}\` out (${place})`;
-  return `or ask the owner of registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
+  return `or ask the owner of registration ${quote(registration.name)} to ${how}`;
 }
 
 /** The values, or globs, that a policy allows labels to ask for. */
@@ -56,8 +57,13 @@ export interface Allowed {
   readonly values: readonly string[];
 }
 
-/** `what`: what the label asks for, in words. */
-export function notAmong(asked: Override, what: string, allowed: Allowed, registration: Registration): Refusal {
+/** `what`: what the label asks for, in words. `value`: what the list would have to contain. */
+export function notAmong(
+  asked: Override,
+  { what, value }: { readonly what: string; readonly value: string },
+  allowed: Allowed,
+  registration: Registration,
+): Refusal {
   const { values, field } = allowed;
   const list =
     values.length === 0 ? 'does not let labels choose one' : `allows only ${values.slice(0, 10).map(quote).join(', ')}`;
@@ -65,8 +71,15 @@ export function notAmong(asked: Override, what: string, allowed: Allowed, regist
     code: 'not-allowed',
     field: `policy.${field}`,
     reason: `${quote(asked.label)} asks for ${what}, and registration ${quote(registration.name)} ${list}`,
-    cure: `${values.length === 0 ? `Remove ${removable(asked)}` : 'Take an allowed one'}, ${ask(registration, field)}.`,
+    cure: `${values.length === 0 ? `Remove ${removable(asked)}` : 'Take an allowed one'}, ${ask(registration, field, adding(value, field))}.`,
   };
+}
+
+/** To a list of globs: the value is a name, in which the grammar of labels has no `*` and no `?`. */
+function adding(value: string, field: keyof PolicyFields): string {
+  return isGlob(value)
+    ? `let ${quote(`policy.${field}`)} include it`
+    : `add ${quote(value)} to ${quote(`policy.${field}`)}`;
 }
 
 /**
@@ -91,7 +104,7 @@ export function unknownName(
       code: 'unknown-name',
       field: 'policy.backends',
       reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
-      cure: `Remove ${removable(asked)}, ${ask(registration, 'backends')}.`,
+      cure: `Remove ${removable(asked)}, or ask the owner of registration ${quote(registration.name)} for a ${what} of that name, and to add it to ${quote('policy.backends')}.`,
     };
   }
   return {

@@ -15,7 +15,7 @@ import {
 import { missingPreset } from '../admission/presets.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { isGlob, isWithin } from '../labels/glob.ts';
-import { SPOT_MODES, spotInWords } from '../labels/spot-mode.ts';
+import { CARRIED_OUT, SPOT_MODES, spotInWords } from '../labels/spot-mode.ts';
 import { quote } from '../labels/values.ts';
 import type { Path } from '../model/problem.ts';
 import type { Backend, Grant, Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
@@ -175,7 +175,12 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
       if (isWithin(grant.powers[field], field === 'regions' ? glob.toLowerCase() : glob)) continue;
       // Without `policy.images` they are derived from the repository.
       const path = reading.has(['policy', field]) ? ['policy', field, index] : ['imageRepository'];
-      const missing: Ungranted = { field: `powers.${field}`, what: `the ${noun} ${quote(glob)}`, value: glob };
+      const missing: Ungranted = {
+        field: `powers.${field}`,
+        what: `the ${noun} ${quote(glob)}`,
+        value: glob,
+        isGlob: true,
+      };
       tellPower(reading, path, grant, missing, backends);
     }
   }
@@ -208,7 +213,12 @@ function beyondSpot(
   if (spot !== true || found.length === 0) return found;
   const what =
     powers.spot === false ? spotInWords('only') : `spot modes ${found.map(({ mode }) => quote(mode)).join(', ')}`;
-  return [{ path: ['policy', 'spot'], missing: { field: 'powers.spot', what, value: true } }];
+  // The least that does something: the others need no grant, as nothing carries them out.
+  const only = ungrantedSpot(powers, 'only');
+  const useful = CARRIED_OUT.filter((mode) => mode === 'only' || ungrantedSpot(powers, mode) === undefined);
+  const why = only === undefined ? 'so much was granted' : 'nothing else is carried out yet';
+  const instead = `Write ${quote(`policy.spot: [${useful.join(', ')}]`)}: ${why}.`;
+  return [{ path: ['policy', 'spot'], missing: { field: 'powers.spot', what, value: only?.value ?? [], instead } }];
 }
 
 /** A preset that a policy names, alone or by a glob. */

@@ -254,10 +254,22 @@ describe('admission', () => {
 
     describe('of one part of a `shr=` label, which brings the job here, name the part to remove', () => {
       for (const [label, changes, cure] of [
-        ['shr=77,cpu=4', { policy: closedPolicy }, 'Remove `cpu=4` from `shr=77,cpu=4`, or ask the owner'],
-        ['shr=77/spot', { policy: closedPolicy }, 'Remove `spot` from `shr=77/spot`, or ask the owner'],
+        [
+          'shr=77,cpu=4',
+          { policy: closedPolicy },
+          'Remove `cpu=4` from `shr=77,cpu=4`, or ask the owner of registration `acme` to set `policy.maxCpu` to 4.',
+        ],
+        [
+          'shr=77/spot',
+          { policy: closedPolicy },
+          'Remove `spot` from `shr=77/spot`, or ask the owner of registration `acme` to set `policy.spot` to `[only]`.',
+        ],
         ['shr=77/spot=wait', {}, 'Write `spot=only` for spot capacity'],
-        ['shr=77/sg=sg-1', { policy: closedPolicy }, 'Remove `sg=sg-1` from `shr=77/sg=sg-1`, or ask the owner'],
+        [
+          'shr=77/sg=sg-1',
+          { policy: closedPolicy },
+          'Remove `sg=sg-1` from `shr=77/sg=sg-1`, or ask the owner of registration `acme` to add `sg-1` to `policy.securityGroups`.',
+        ],
         ['shr=77/backend=x', { policy: closedPolicy }, 'Remove `backend=x` from `shr=77/backend=x`, or ask the owner'],
         ['shr=77/shape=big', {}, 'Remove `shape=big` from `shr=77/shape=big`, or ask the owner'],
         ['shr=77/img=xyz', {}, 'Remove `img=xyz` from `shr=77/img=xyz`, or ask the owner'],

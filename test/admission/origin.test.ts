@@ -59,6 +59,21 @@ describe('the workflow and branch of a job', () => {
     expect(event).to.include({ code: 'not-granted', place: 'dispatcher.yaml:limits.events' });
     expect(actor).to.include({ code: 'not-granted', place: 'dispatcher.yaml:limits.actors' });
     expect(actor?.cure).to.include('tenants.acme.limits.actors: [octocat, mallory]');
+    const [all] = judgeOrigin(both, { event: 'push', actors: ['mallory', 'trudy'] });
+    expect(all?.cure).to.include('tenants.acme.limits.actors: [octocat, mallory, trudy]');
+  });
+
+  it('is granted no glob by what its author called it', () => {
+    const both = own({}, { workflows: ['CI'] });
+    for (const workflow of ['*', 'Build ?', 'CI*']) {
+      const [refusal] = judgeOrigin(both, { workflow, branch: 'main' });
+      expect(refusal?.reason).to.include(workflow);
+      expect(refusal?.cure).to.equal(
+        'Take a name without `*` and `?`: in `tenants.acme.limits.workflows` (dispatcher.yaml:limits.workflows) they stand for others, too.',
+      );
+    }
+    const [byPolicy] = judgeOrigin(own({ workflows: ['CI'] }), { workflow: '*', branch: 'main' });
+    expect(byPolicy?.cure).to.match(/ to let `policy\.workflows` include this one\.$/);
   });
 
   it('wait for GitHub’s word where it has not said', () => {

@@ -59,7 +59,7 @@ describe('a preset', () => {
       '`shape-large` asks for 8 cores, and registration `acme` allows at most 4 cores (by the preset `large`, dispatcher.yaml:4:5)',
     );
     expect(cure)
-      .to.include('to set `policy.maxCpu` higher')
+      .to.include('or ask the owner of registration `acme` to raise `policy.maxCpu` to 8.')
       .and.include('Or let the registration name `large` in `policy.shapes`');
     expect(refusalOf({ policy: closedPolicy }, 'shape-large').code).to.equal('not-allowed');
     expect(refusalOf({}, 'img-python3')).to.deep.include({ code: 'not-allowed', field: 'policy.images' });

@@ -129,7 +129,16 @@ describe('the spot modes', () => {
     expect(refused)
       .to.have.property('cure')
       .that.includes('`tenants.acme.powers.spot: [never, only]` (dispatcher.yaml:powers.spot)');
+    expect(admit({ label: 'spot', policy: true, powers: false }))
+      .to.have.property('cure')
+      .that.includes('`tenants.acme.powers.spot: [never, only]`');
     expect(admit({ label: 'spot' })).to.include({ field: 'policy.spot' });
+    expect(admit({ label: 'spot' }))
+      .to.have.property('cure')
+      .that.includes('to set `policy.spot` to `[only]`.');
+    expect(admit({ label: 'spot', policy: ['never'] }))
+      .to.have.property('cure')
+      .that.includes('to add `only` to `policy.spot`.');
     for (const [powers, usual, isTold] of [
       [['never'], false, true],
       [['only'], true, true],

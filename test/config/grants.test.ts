@@ -365,7 +365,7 @@ describe('a tenant on a shared backend', () => {
       'defaults.dockerInDocker',
       'powers.dockerInDocker: true',
     ],
-    ['spot by default', { defaults: { image, spot: true } }, 'defaults.spot', 'powers.spot: true'],
+    ['spot by default', { defaults: { image, spot: true } }, 'defaults.spot', 'powers.spot: [never, only]'],
     ['a subnet by default', { defaults: { image, subnet: 'vsw-1' } }, 'defaults.subnet', 'powers.subnets: [vsw-1]'],
     [
       'a security group by default',

@@ -74,7 +74,7 @@ describe('spot modes in the files', () => {
     [{ policy: 'only', powers: ['never'] }, '`tenants.acme.powers.spot: [never, only]` (dispatcher.yaml:'],
     [
       { policy: true, powers: ['never', 'only'] },
-      'policy.spot: tenant `acme` was not granted spot modes `prefer`, `wait` on shared backends. To grant it, write `tenants.acme.powers.spot: true`',
+      'policy.spot: tenant `acme` was not granted spot modes `prefer`, `wait` on shared backends. Write `policy.spot: [never, only]`: so much was granted.',
     ],
     [{ powers: ['only'] }, 'tenant `acme` was not granted on-demand capacity on shared backends'],
     [{ spot: true, powers: ['never'] }, 'defaults.spot: tenant `acme` was not granted spot capacity'],
@@ -83,6 +83,28 @@ describe('spot modes in the files', () => {
       const problems = await problemsOf(files(what));
       expect(problems, problems.join('\n')).to.have.length(1);
       expect(problems[0]).to.contain(expected, problems[0]);
+    });
+  }
+
+  for (const [what, cure] of [
+    [{ policy: 'only' }, 'To grant it, write `tenants.acme.powers.spot: [never, only]`'],
+    [{ policy: ['prefer'] }, 'To grant it, write `tenants.acme.powers.spot: [never, prefer]`'],
+    [{ spot: 'only' }, 'To grant it, write `tenants.acme.powers.spot: [never, only]`'],
+    [
+      { policy: true },
+      'Write `policy.spot: [never, only]`: nothing else is carried out yet. To grant it, write `tenants.acme.powers.spot: [never, only]`',
+    ],
+    [{ policy: true, spot: 'only', powers: ['only'] }, 'Write `policy.spot: [only]`: so much was granted.'],
+  ] as const) {
+    it(`are granted no further than ${JSON.stringify(what)} asks, by what its cure says`, async () => {
+      const [problem = ''] = await problemsOf(files(what));
+      expect(problem).to.include(cure);
+      const listed = (field: string) =>
+        /\[(.*)\]/.exec(new RegExp(`${field}\\.spot: \\[[^\\]]*\\]`).exec(problem)?.[0] ?? '')?.[1];
+      const [policy, powers] = ['policy', 'powers'].map((field) => listed(field)?.split(', '));
+      const mended = { ...what, ...(policy && { policy }), ...(powers && { powers }) };
+      expect(mended).to.not.deep.equal(what);
+      expect(await problemsOf(files(mended))).to.deep.equal([]);
     });
   }
 
