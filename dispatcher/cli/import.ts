@@ -34,6 +34,7 @@ interface ImportOptions {
   readonly organization?: string;
   readonly tenant?: string;
   readonly backend?: string;
+  readonly observe?: boolean;
   readonly json?: boolean;
 }
 
@@ -50,6 +51,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       '--backend <name>',
       'a backend of dispatcher.yaml that they use, where the files do not say where runners run',
     )
+    .option('--observe', 'they only observe: nothing is launched, and the other system goes on (docs/migrate.md)')
     .option('--json', 'print { written, problems, dispatcher }')
     .addHelpText('after', HELP);
   return command.action(async (files: readonly string[], options: ImportOptions) => {
@@ -79,7 +81,7 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
     const { drafts: read, problems: found } = await importOne(at(file), options, names);
     problems.push(...found.map((problem) => `${file}: ${problem}`));
     for (const one of read) {
-      const draft = await completed(one, options.backend, isTenants);
+      const draft = await completed(one, options, isTenants);
       before.push(one);
       drafts.push(draft);
       const { name, tenant, secrets, left, fates } = draft;
@@ -104,18 +106,26 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
     printJson(terminal, { written: each, problems, ...(grants && { dispatcher: grants.granting }) });
     return;
   }
-  print(terminal, written, problems);
+  print(terminal, { written, problems, folder: shownPath(terminal.workingFolder, at(join(options.out, '..'))) });
   if (written.length > 0) printGrants(terminal, grants?.granting, platform);
 }
 
 /** With all that has to be said of it, and as a tenant may have it. */
-async function completed(draft: Draft, backend: string | undefined, isTenants: boolean): Promise<Draft> {
+async function completed(draft: Draft, { backend, observe }: ImportOptions, isTenants: boolean): Promise<Draft> {
   const whole = { ...draft, left: [...draft.left, ...(await sizeToDos(draft.registration))] };
   const placed = isTenants || backend !== undefined ? onShared(whole, backend) : whole;
-  return isTenants ? ofTenant(placed) : placed;
+  const whose = isTenants ? ofTenant(placed) : placed;
+  return observe === true ? { ...whose, registration: { ...whose.registration, observe: true } } : whose;
 }
 
-function print(terminal: Terminal, written: readonly Written[], problems: readonly string[]): void {
+interface Outcome {
+  readonly written: readonly Written[];
+  readonly problems: readonly string[];
+  /** With dispatcher.yaml and the registrations. */
+  readonly folder: string;
+}
+
+function print(terminal: Terminal, { written, problems, folder }: Outcome): void {
   for (const { file, kept, secrets, variables, ...draft } of written) {
     terminal.out(kept ? `kept ${printable(file)}, it was there\n` : `wrote ${printable(file)}\n`);
     for (const { variable, holds } of secrets) terminal.out(`  secret: set ${printable(`${variable} to ${holds}`)}\n`);
@@ -125,9 +135,9 @@ function print(terminal: Terminal, written: readonly Written[], problems: readon
       for (const line of lines) terminal.out(`  ${verdict}: ${printable(line)}\n`);
   }
   for (const problem of problems) terminal.error(`shr: ${printable(problem)}\n`);
-  terminal.out(
-    `${counted(written.filter(({ kept }) => !kept).length, 'registration')} written. Check them with \`shr validate\`.\n`,
-  );
+  const count = counted(written.filter(({ kept }) => !kept).length, 'registration');
+  const check = ['shr validate', folder].filter((word) => word !== '' && word !== '.').join(' ');
+  terminal.out(`${count} written. Check them with \`${printable(check)}\`.\n`);
 }
 
 function printGrants(terminal: Terminal, granting: Granting | undefined, platform: Platform): void {

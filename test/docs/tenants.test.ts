@@ -51,15 +51,4 @@ describe('docs/platform.md and docs/tenants.md', function () {
     const definition = /^make deps && clone=\$PWD && shr\(\) \{.*\}$/m.exec(await read('README.md'))?.[0] ?? 'none';
     for (const page of ['docs/platform.md', 'docs/tenants.md']) expect(await read(page)).to.include(definition);
   });
-
-  it('import what another system served (docs/migrate.md)', async () => {
-    await writeFile(
-      join(folder, 'values.yaml'),
-      'githubConfigUrl: https://github.com/acme\ngithubConfigSecret: gh\nrunnerScaleSetName: arc\n',
-    );
-    const said = await follow('migrate.md', 1);
-    expect(said)
-      .to.include('wrote registrations/arc.yaml')
-      .and.match(/1 file, 0 problems, 2 notes\n$/);
-  });
 });
