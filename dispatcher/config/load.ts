@@ -210,7 +210,8 @@ export async function checkDocument(
   const asideOthers = present.quarantined.filter((one) => one.name !== name && NAME.test(one.name));
   // Last: it takes nobody's place.
   const names = [...others, ...asideOthers, { name }].map((one) => ({ name: one.name, file }));
-  const beyond = beyondLimits(names, tenants).get(name);
+  const inForce = new Set(present.registrations.map((one) => one.name));
+  const beyond = beyondLimits(names, tenants, (one) => inForce.has(one.name)).get(name);
   if (beyond !== undefined) return { problems: beyond.problems, notes: [] };
   // Its author waits for it, and nobody else.
   const shared = sharedBy({ secretWaitMs: CHECK_WAIT_MS, ...sources });
@@ -279,18 +280,18 @@ export async function inspectConfiguration(
   const gathered = gather(entries.files, elsewhere, tenants);
   const boundedFrom = found.problems.length;
   const firsts = gathered.files.filter((one) => !('first' in one));
-  const named = boundedFiles(firsts, tenants, sources.registrationsFolder, found);
   const { sourceOf } = gathered;
   const files = new RegistrationFiles({
     ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
     ...{ platform, tenants, known, sourceOf },
   });
   const parts = { platform, tenants, shared, found, known, files };
+  const named = boundedFiles(firsts, parts, wasFile(parts));
   const inFiles = await registrationsIn(named, gathered, parts);
   const { doubles, refused } = inFiles;
-  const all = boundedFiles(inFiles.registrations, tenants, sources.registrationsFolder, found);
+  const all = boundedFiles(inFiles.registrations, parts, wasInForce(parts));
   const areBounded = found.problems.length === boundedFrom;
-  const beyond = beyondLimits(all, tenants);
+  const beyond = await beyondThoseBefore(all, parts, wasInForce(parts));
   sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(inFiles.files.map(({ file }) => file)));
   let looked = 0;
   const asWritten = await mapLimited(all, READ_AT_ONCE, async (entry) => {
@@ -816,22 +817,21 @@ const MAX_BEYOND = 100;
 
 function boundedFiles<File extends NamedFile>(
   files: readonly File[],
-  tenants: TenantLookup | undefined,
-  folder: string,
-  found: Findings,
+  { found, shared, tenants }: Parts,
+  was: WasThere,
 ): readonly File[] {
   if (files.length <= MAX_BEYOND) return files;
   const taken = new Map<Grant, number>();
-  const counting = files.filter(({ name }) => {
-    const grant = onlyGrant(name, tenants);
+  const counting = files.filter((one) => {
+    const grant = onlyGrant(one.name, tenants);
     if (grant === undefined) return true;
     const place = (taken.get(grant) ?? 0) + 1;
     taken.set(grant, place);
-    return place <= grant.limits.maxRegistrations + MAX_BEYOND;
+    return was(one) || place <= grant.limits.maxRegistrations + MAX_BEYOND;
   });
   if (counting.length <= MAX_REGISTRATIONS) return counting;
   const message = `there are ${counting.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
-  found.file(folder, message, 'Split them between dispatchers.');
+  found.file(shared.sources.registrationsFolder, message, 'Split them between dispatchers.');
   return [];
 }
 
@@ -862,13 +862,61 @@ interface Parts {
   readonly files: RegistrationFiles;
 }
 
-/** Registrations that are more than their tenant may have, by name: the last in the alphabet. Their files are not read. */
+/** Those take the places that their tenant has before any new one. */
+type WasThere = (entry: NamedFile) => boolean;
+
+function wasInForce({ shared, tenants }: Parts): WasThere {
+  const { memory } = shared.sources;
+  return ({ name }) => {
+    const before = memory?.earlier(name);
+    if (before === undefined || memory?.isSetAside(name) === true) return false;
+    return before.grant?.tenant === onlyGrant(name, tenants)?.tenant;
+  };
+}
+
+/** The same of files, which may hold several. */
+function wasFile(parts: Parts): WasThere {
+  const was = wasInForce(parts);
+  const { memory } = parts.shared.sources;
+  return (one) => was(one) || memory?.earlierContents(one.file)?.several !== undefined;
+}
+
+/** At a start it is not known what was in force, but which have a last good version. */
+async function beyondThoseBefore(
+  files: readonly RegistrationEntry[],
+  parts: Parts,
+  was: WasThere,
+): Promise<ReadonlyMap<string, RegistrationFound>> {
+  const { platform, shared, tenants } = parts;
+  const { config } = platform;
+  const { lastGood, memory } = shared.sources;
+  const beyond = beyondLimits(files, tenants);
+  if (beyond.size === 0) return beyond;
+  const crowded = new Set([...beyond.keys()].map((name) => onlyGrant(name, tenants)));
+  const there = new Set<string>();
+  await mapLimited(files, READ_AT_ONCE, async (one) => {
+    const { name } = one;
+    const grant = onlyGrant(name, tenants);
+    if (grant === undefined || !crowded.has(grant)) return;
+    if (was(one)) there.add(name);
+    else if (config === undefined || memory?.isSetAside(name) === true) return;
+    else if ((await lastGood?.(config, name, grant.tenant)) !== undefined) there.add(name);
+  });
+  return beyondLimits(files, tenants, ({ name }) => there.has(name));
+}
+
+/**
+ * Registrations that are more than their tenant may have, by name: the last in the alphabet of those that were not there
+ * before. Their files are not read.
+ */
 function beyondLimits(
   files: readonly RegistrationEntry[],
   tenants: TenantLookup | undefined,
+  was: WasThere = () => false,
 ): ReadonlyMap<string, RegistrationFound> {
   const counts = new Map<Grant, number>();
-  const ofGrants = files.flatMap(({ name, file }) => {
+  const inOrder = [...files.filter(was), ...files.filter((one) => !was(one))];
+  const ofGrants = inOrder.flatMap(({ name, file }) => {
     const grant = onlyGrant(name, tenants);
     return grant === undefined ? [] : [{ name, file, grant }];
   });
@@ -928,8 +976,11 @@ async function registrationsIn(
   for (const ofOne of Map.groupBy(firsts, ({ file }) => gathered.sourceOf.get(file)).values()) {
     // What stands in a file of several of an earlier source displaces them. They may hold other names, and are bounded, too.
     for (const one of ofOne) (held.has(one.name) ? displaced : counting).push(one);
-    const beyond = [counting, displaced].flatMap((some) => [...beyondLimits(some, parts.tenants)]);
-    await lookInto(ofOne, new Map(beyond));
+    const beyond = new Map<string, RegistrationFound>();
+    for (const some of [counting, displaced]) {
+      for (const [name, one] of await beyondThoseBefore(some, parts, wasFile(parts))) beyond.set(name, one);
+    }
+    await lookInto(ofOne, beyond);
     for (const { file, name: stem } of ofOne) {
       for (const { name } of contents.get(file)?.several?.names ?? [])
         if (whyNotIn(stem, name, parts.tenants) === undefined) held.add(name);

@@ -271,6 +271,17 @@ describe('registrations by the admin API', () => {
     expect(names()).to.deep.equal(['acme-a', 'acme-b']);
   });
 
+  it('are changed while another of the tenant is beyond what it may have', async () => {
+    expect((await put('acme', registrationOf('acme'))).status).to.equal(201);
+    expect((await put('acme-b', registrationOf('acme', 'labels: [b]\n'))).status).to.equal(201);
+    files['registrations/acme-a.yaml'] = registrationOf('acme', 'labels: [a]\n');
+    expect((await put('acme', registrationOf('acme', 'maxRunners: 2\n'))).status).to.equal(200);
+    expect(names()).to.have.members(['acme', 'acme-b']);
+    expect((await put('acme-b', registrationOf('acme', 'labels: [other]\n'))).status).to.equal(200);
+    expect((await put('acme-c', registrationOf('acme', 'labels: [c]\n'))).status).to.equal(422);
+    expect(names()).to.have.members(['acme', 'acme-b']);
+  });
+
   it('are written as their writer knows them, where it says so', async () => {
     const first = await put('acme', registrationOf('acme'), { 'if-none-match': '*' });
     const tag = first.headers.get('etag') ?? '';

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { parse, stringify } from 'yaml';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
 import type { Configuration } from '../../dispatcher/model/registration.ts';
 import { dispatcherYaml, registrationYaml } from '../config/files.ts';
@@ -287,4 +288,63 @@ describe('registrations that have more runners together than their tenant', () =
       expect(summary(loaded.configuration)).to.deep.equal(after);
     });
   }
+});
+
+describe('registrations that are more than their tenant may have', () => {
+  const limited = (most: number) => platform.replace('maxRunners: 30', `maxRegistrations: ${most}`);
+  const summary = ({ quarantined, registrations }: Configuration) => ({
+    inForce: registrations.map(({ name }) => name).toSorted(),
+    aside: quarantined.map(({ name }) => name),
+  });
+
+  async function start(first: Readonly<Record<string, string>>) {
+    const texts = Object.fromEntries(Object.entries(first).map(([name, text]) => [`registrations/${name}`, text]));
+    const files = editedFiles({ 'dispatcher.yaml': limited(2), ...texts });
+    const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(summary(loaded.configuration)).to.deep.equal({ inForce: ['b', 'c'], aside: [] });
+    const edit = async (name: string, text: string | undefined) => {
+      files.write(name, text);
+      await files.live.stamps.look();
+      await files.live.stamps.look();
+      const read = await files.live.read('changed');
+      if (!read.ok) throw new Error(JSON.stringify(read.problems));
+      return summary(read.configuration);
+    };
+    return { edit, files, good: new Map(loaded.good.map(({ name, text }) => [name, text])) };
+  }
+  const apart = { 'b.yaml': own('b', 1), 'c.yaml': own('c', 1) };
+  const together = { 'c.yaml': stringify({ registrations: { b: parse(own('b', 1)), c: parse(own('c', 1)) } }) };
+
+  for (const [what, first] of [
+    ['in files of their own', apart],
+    ['in one file', together],
+  ] as const) {
+    it(`put none out of force that was there before, ${what}`, async () => {
+      const { edit, files } = await start(first);
+      files.reads();
+      const beyond = { inForce: ['b', 'c'], aside: ['a'] };
+      expect(await edit('registrations/a.yaml', own('a', 1))).to.deep.equal(beyond);
+      // A file counts as one until it was looked into.
+      if (first === apart) expect(files.reads()).to.not.include('/etc/shr/registrations/a.yaml');
+      expect(await edit('registrations/a.yaml', own('other', 1))).to.deep.equal(beyond);
+      expect(await edit('dispatcher.yaml', limited(3))).to.deep.equal({ inForce: ['a', 'b', 'c'], aside: [] });
+      expect(await edit('dispatcher.yaml', limited(2)), 'the last of them').to.deep.equal({
+        ...{ inForce: ['a', 'b'], aside: ['c'] },
+      });
+      expect(await edit('registrations/a.yaml', undefined)).to.deep.equal({ inForce: ['b', 'c'], aside: [] });
+    });
+  }
+
+  it('put none out of force over a restart', async () => {
+    const { good } = await start(apart);
+    const files = editedFiles({
+      ...{ 'dispatcher.yaml': limited(2), 'registrations/a.yaml': own('a', 1) },
+      ...{ 'registrations/b.yaml': own('b', 1), 'registrations/c.yaml': own('other', 1) },
+    });
+    const lastGood = async (_dispatcher: unknown, name: string) => good.get(name);
+    const loaded = await loadConfiguration({ ...files.sources, lastGood, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(summary(loaded.configuration)).to.deep.equal({ inForce: ['b', 'c'], aside: ['a'] });
+  });
 });
