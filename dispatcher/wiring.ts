@@ -40,6 +40,7 @@ import { ownerOfScope, parseScopePath } from './jobs/scope.ts';
 import { createHousekeeping, type Housekeeping } from './ledger/housekeeping.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { ledgerBytes } from './ledger/ledger-bytes.ts';
+import { addressOf } from './ledger/postgres/address.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { newCallbackToken } from './lifecycle/callback-token.ts';
 import { createEngine, type Engine } from './lifecycle/engine.ts';
@@ -123,24 +124,46 @@ export interface Parts {
 /** A ledger that is opened before all of the configuration is known. */
 export class EarlyLedger {
   readonly ledger: Ledger;
+  /** What it takes of its disk. */
+  readonly bytes: () => Promise<number>;
   readonly #parts: { now: () => number; areStrangers: AreStrangers };
 
-  private constructor(ledger: Ledger, parts: { now: () => number; areStrangers: AreStrangers }) {
+  private constructor(
+    { ledger, bytes }: Pick<EarlyLedger, 'ledger' | 'bytes'>,
+    parts: { now: () => number; areStrangers: AreStrangers },
+  ) {
     this.ledger = ledger;
+    this.bytes = bytes;
     this.#parts = parts;
   }
 
   /** Rejects with a LedgerError, which says what to do. */
-  static async open({ ledgerPath }: Pick<DispatcherConfig, 'ledgerPath'>, clock: Clock): Promise<EarlyLedger> {
+  static async open(
+    { ledgerPath, postgres }: Pick<DispatcherConfig, 'ledgerPath' | 'postgres'>,
+    clock: Clock,
+  ): Promise<EarlyLedger> {
     const parts = { now: () => clock.now(), areStrangers: strangersAmong([]) };
-    const ledger = await openSqliteLedger({
-      path: ledgerPath,
+    const shared = {
       now: () => parts.now(),
-      areStrangers: (one, other) => parts.areStrangers(one, other),
+      areStrangers: (one: string, other: string) => parts.areStrangers(one, other),
       gather: setImmediate,
-      after: (ms, action) => clock.after(ms, action),
-    });
-    return new EarlyLedger(ledger, parts);
+      after: (ms: number, action: () => void) => clock.after(ms, action),
+    };
+    if (postgres !== undefined) {
+      // Only where it is used: its packages take time to load.
+      const { openPostgresLedger } = await import('./ledger/postgres/store.ts');
+      const { url, schema, ca, connections } = postgres;
+      const ledger = await openPostgresLedger({
+        ...shared,
+        address: addressOf(url.reveal()),
+        schema,
+        ...(ca === undefined ? {} : { ca: ca.reveal() }),
+        mostConnections: connections,
+      });
+      return new EarlyLedger({ ledger, bytes: () => ledger.bytes() }, parts);
+    }
+    const ledger = await openSqliteLedger({ path: ledgerPath, ...shared });
+    return new EarlyLedger({ ledger, bytes: () => ledgerBytes(ledgerPath) }, parts);
   }
 
   /** From now on it works by these. */
@@ -191,7 +214,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       clocks: () => times.machineAheadMs(),
       shedding: () => shedding.current().map(({ name }) => name),
       ledgerClosed: () => engine.ledgerClosed(),
-      ledgerBytes: () => ledgerBytes(dispatcher.ledgerPath),
+      ledgerBytes: () => early.bytes(),
       publicAddress: () => address?.status(),
     },
   });

@@ -219,7 +219,7 @@ class KeptVersions {
 
   async #open(dispatcher: DispatcherConfig): Promise<LastGoodVersions | undefined> {
     try {
-      await access(dispatcher.ledgerPath);
+      if (dispatcher.postgres === undefined) await access(dispatcher.ledgerPath);
       this.ledger = await EarlyLedger.open(dispatcher, this.#clock);
       return new LastGoodVersions(this.ledger.ledger, dispatcher);
     } catch {

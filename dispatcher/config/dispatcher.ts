@@ -12,6 +12,7 @@ import type {
 } from '../model/registration.ts';
 import { type PlatformBases, readBases } from './bases.ts';
 import { findGrantOverlaps } from './grant-overlaps.ts';
+import { readLedger } from './ledger.ts';
 import { isLoopback } from './network.ts';
 import { readOidc } from './oidc.ts';
 import { NO_PRESETS, readPresets } from './presets.ts';
@@ -105,7 +106,7 @@ export async function readDispatcher(
     return { ...unknownPlatform, unsafeProcessBackend: false, known: true };
   const form = dispatcherFile.shape;
   const id = reading.section(['id'], form.id);
-  const ledger = reading.section(['ledger'], form.ledger) ?? 'data/ledger.db';
+  const ledger = readLedger(reading, context.folder, id);
   const adminToken = readAdminToken(reading);
   const logLevel = reading.section(['logLevel'], form.logLevel) ?? 'info';
   const limits = reading.section(['limits'], form.limits);
@@ -129,7 +130,7 @@ export async function readDispatcher(
   const config: DispatcherConfig | undefined = complete
     ? {
         id,
-        ledgerPath: isAbsolute(ledger) || ledger === ':memory:' ? ledger : join(context.folder, ledger),
+        ...ledger,
         publicListen,
         adminListen,
         adminToken,

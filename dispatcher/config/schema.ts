@@ -731,6 +731,33 @@ export const sourceFile = strict({
 export const PROVIDER_PACKAGE =
   /^((?:@[a-z0-9][a-z0-9._-]{0,99}\/)?[a-z0-9][a-z0-9._-]{0,99})@(\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z.-]{1,64})?)$/;
 
+const ledgerPath = z.string().min(1).max(4096);
+
+const ledgerFile = z.union([
+  ledgerPath,
+  strict({
+    postgres: strict({
+      url: secret.meta({ examples: ['${env:SHR_POSTGRES_URL}'] }),
+      schema: matching(
+        /^(?!pg_)[a-z_][a-z0-9_]{0,62}$/,
+        'the schema has at most 63 lower-case letters, digits and underscores, and begins with neither a digit nor pg_',
+      )
+        .optional()
+        .describe('Made if it does not exist. Of this dispatcher alone. Default: the id, with _ for each hyphen.'),
+      ca: secret
+        .optional()
+        .describe(
+          'A reference to a PEM file with the authorities that may have signed its certificate. Default: those of Node.',
+        )
+        .meta({ examples: ['${file:secrets/postgres-ca.crt}'] }),
+      connections: z.int().min(2).max(100).optional().describe('At most, of which one writes. Default: 5.'),
+    }),
+    folder: ledgerPath
+      .optional()
+      .describe('What need not be kept: fetched registrations, parsed files. From here or absolute. Default: data.'),
+  }),
+]);
+
 export const dispatcherFile = strict({
   id: matching(
     /^[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?$/,
@@ -738,7 +765,9 @@ export const dispatcherFile = strict({
   )
     .describe('In the name of every runner and the tags of every instance. Never change it.')
     .meta({ examples: ['shr'] }),
-  ledger: z.string().min(1).max(4096).optional().describe('From here or absolute. Default: data/ledger.db.'),
+  ledger: ledgerFile
+    .optional()
+    .describe('A file, from here or absolute, or a PostgreSQL server. Default: data/ledger.db.'),
   listen: strict({ public: publicListen.optional(), admin: listen.optional() })
     .optional()
     .describe('Default: 0.0.0.0:8080 and 127.0.0.1:9090.'),

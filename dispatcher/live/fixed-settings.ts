@@ -5,7 +5,7 @@ import type { DispatcherConfig } from '../model/registration.ts';
 /** By its key in dispatcher.yaml: what is made of it. */
 const FIXED = {
   id: ['id'],
-  ledger: ['ledgerPath'],
+  ledger: ['ledgerPath', 'postgres'],
   listen: ['publicListen', 'adminListen'],
   adminToken: ['adminToken'],
   trustedProxies: ['trustedProxies'],

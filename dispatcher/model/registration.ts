@@ -453,10 +453,22 @@ export interface GitSourceConfig {
   readonly webhookSecrets: readonly Secret[];
 }
 
+export interface PostgresConfig {
+  /** `postgresql://…`, which has been found to be valid. */
+  readonly url: Secret;
+  readonly schema: string;
+  /** PEM. */
+  readonly ca?: Secret;
+  readonly connections: number;
+}
+
 export interface DispatcherConfig {
   /** `[a-z0-9-]`, at most 20 characters: part of every runner's name and every instance's tags. Never change it. */
   readonly id: string;
+  /** With `postgres`, only of what is kept beside it. */
   readonly ledgerPath: string;
+  /** Undefined: the ledger is the file. */
+  readonly postgres?: PostgresConfig;
   readonly publicListen: {
     readonly host: string;
     readonly port: number;

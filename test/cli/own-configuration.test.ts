@@ -82,6 +82,13 @@ tenants:
       .that.deep.equals({ acme: { owners: ['acme'] } });
   });
 
+  it('has the platform’s ledger file for its own, and never its ledger on a server, which it would take over', () => {
+    const ledgerOf = (ledger: string): unknown =>
+      parse(ownDispatcherYaml(`adminToken: x\nledger: ${ledger}\n`, { ...OWN, registration: 'labels: [a]\n' }))?.ledger;
+    expect(ledgerOf('data/ledger.db')).to.equal('data/ledger.db');
+    expect(ledgerOf('{ postgres: { url: "${env:URL}" } }')).to.equal(undefined);
+  });
+
   it('is reached where it is said to be, not where the platform is', () => {
     const registration = 'backends: [{ kind: docker }]\n';
     const url = 'https://own.example';

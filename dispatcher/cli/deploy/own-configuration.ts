@@ -40,7 +40,9 @@ export interface OwnConfiguration {
 type Section = Readonly<Record<string, unknown>>;
 type Used = Readonly<Record<'credentials' | 'backends', ReadonlySet<string>>>;
 type Granted = Partial<Record<'credentials' | 'backends', readonly string[]>>;
-type Sections = Partial<Record<'credentials' | 'backends' | 'tenants' | 'listen', Section>>;
+type Sections = Partial<
+  Record<'credentials' | 'backends' | 'tenants' | 'listen', Section> & { readonly ledger: unknown }
+>;
 
 /** `dispatcherYaml` has been found to be valid. Its values alone: comments may speak of others. */
 export function ownDispatcherYaml(
@@ -57,12 +59,14 @@ export function ownDispatcherYaml(
   // the platform's own.
   // What it extends is in its own file already.
   const { webhooks: _webhooks, sealing: _sealing, oidc: _oidc, bases: _bases, ...kept } = platform;
-  const { credentials, backends, tenants, listen, ...rest } = kept;
+  const { credentials, backends, tenants, listen, ledger, ...rest } = kept;
   const sections = defined<Sections>({
     credentials: chosen(credentials, used.credentials),
     backends: chosen(backends, used.backends),
     tenants: isSection(tenants) ? ownTenants(tenants, name, used) : undefined,
     listen: ownListen(listen, url),
+    // The platform's server is not the tenant's, and a second dispatcher would take the ledger over.
+    ledger: isSection(ledger) ? undefined : ledger,
   });
   return stringify({ ...rest, id, adminToken, ...sections }, { aliasDuplicateObjects: false });
 }

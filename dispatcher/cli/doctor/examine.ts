@@ -15,6 +15,7 @@ import { checkHooks } from './hook.ts';
 import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
 import { checkLedgerDisk } from './ledger-disk.ts';
+import { checkLedgerServer } from './ledger-server.ts';
 import { checkPublicListener } from './listener.ts';
 import { checkOidc } from './oidc.ts';
 import { checkOrganization } from './organization.ts';
@@ -109,7 +110,7 @@ async function checkWith(
 
 /** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
 export async function examineDispatcher({
-  dispatcher: { id, ledgerPath, publicListen, sources, ...admin },
+  dispatcher: { id, ledgerPath, postgres, publicListen, sources, ...admin },
   clock,
   environment,
   proxy,
@@ -117,7 +118,7 @@ export async function examineDispatcher({
 }: {
   readonly dispatcher: Pick<
     DispatcherConfig,
-    'adminListen' | 'id' | 'ledgerPath' | 'oidc' | 'publicListen' | 'sources'
+    'adminListen' | 'id' | 'ledgerPath' | 'oidc' | 'postgres' | 'publicListen' | 'sources'
   >;
   readonly clock: Clock;
   /** Git's path and proxies are in it. */
@@ -127,7 +128,7 @@ export async function examineDispatcher({
 }): Promise<readonly DoctorFinding[]> {
   return [
     ...checkProxy(proxy),
-    ...(await checkLedgerDisk(ledgerPath)),
+    ...(await (postgres === undefined ? checkLedgerDisk(ledgerPath) : checkLedgerServer(postgres, clock))),
     ...(await checkPublicListener(publicListen, clock.now())),
     ...(await checkAddress({ id, url: publicListen.url }, { ...asking, hasProxy: proxy?.shown !== undefined })),
     ...(await checkOidc(admin, clock)),

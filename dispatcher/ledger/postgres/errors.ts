@@ -97,6 +97,13 @@ function unreadableMessage(ledger: string, fault: string): string {
   );
 }
 
+export function oldError(ledger: string, found: number, oldest: number): LedgerError {
+  return new LedgerError(
+    'unavailable',
+    `${upperFirst(ledger)} is on PostgreSQL ${found}. Use version ${oldest} or later; nothing was changed.`,
+  );
+}
+
 export function newerError(ledger: string, found: number, known: number): LedgerError {
   return new LedgerError(
     'newer',

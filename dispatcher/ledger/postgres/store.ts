@@ -31,6 +31,7 @@ import {
   ledgerErrorFrom,
   movedError,
   newerError,
+  oldError,
   takenError,
   unknownOutcome,
 } from './errors.ts';
@@ -58,8 +59,13 @@ export interface PostgresOptions {
   readonly answerMs?: number;
 }
 
+export interface PostgresLedger extends Ledger {
+  /** What its tables take, with their indexes. */
+  bytes(): Promise<number>;
+}
+
 /** Rejects with a LedgerError that says what to do. */
-export async function openPostgresLedger(options: PostgresOptions): Promise<Ledger> {
+export async function openPostgresLedger(options: PostgresOptions): Promise<PostgresLedger> {
   const store = new PostgresStore(options);
   try {
     await store.open();
@@ -67,9 +73,11 @@ export async function openPostgresLedger(options: PostgresOptions): Promise<Ledg
     await store.close();
     throw error;
   }
-  return ledgerOn(store);
+  return { ...ledgerOn(store), bytes: () => store.bytes() };
 }
 
+/** It numbers transactions in 64 bits, and tells what became of one by that number. */
+export const OLDEST_SERVER = 130_000;
 /** Of one transaction: the rest waits for the next. */
 const MOST_WRITES = 200;
 /** Of a group that is in the way of another transaction, or whose session breaks. */
@@ -144,6 +152,9 @@ class PostgresStore implements Store {
   }
 
   async #prepare(connection: Connection): Promise<void> {
+    const [server] = await connection.run("select current_setting('server_version_num')::int as version");
+    const [{ version } = { version: 0 }] = z.array(z.object({ version: z.int() })).parse(server?.rows);
+    if (version < OLDEST_SERVER) throw oldError(this.#ledger, Math.floor(version / 10_000), OLDEST_SERVER / 10_000);
     await connection.run(`begin; ${MIGRATION_LIMITS}; set local search_path = ${this.#schema}, pg_catalog`);
     try {
       // Two that start at once: the second finds everything done.
@@ -409,6 +420,21 @@ class PostgresStore implements Store {
       if (found?.version == null || found.holder === null) throw movedError(this.#ledger);
       if (found.version > SCHEMA_VERSION) throw newerError(this.#ledger, found.version, SCHEMA_VERSION);
       if (found.holder !== this.#holder) throw takenError(this.#ledger);
+    });
+  }
+
+  async bytes(): Promise<number> {
+    this.#refuseUse();
+    return await this.#translated(async () => {
+      const { rows } = await this.#reading.use((connection) =>
+        connection.ask({
+          sql: `select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint as bytes
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relkind = 'r'`,
+          parameters: [this.#options.schema],
+        }),
+      );
+      const [found] = z.array(z.object({ bytes: z.int() })).parse(rows);
+      return found?.bytes ?? 0;
     });
   }
 

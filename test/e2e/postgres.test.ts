@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { PostgresServer, postgresProblem } from '../ledger/postgres-server.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
+
+const problem = postgresProblem();
+const PASSWORD = 'a-password-of-the-test';
+
+const workflow = (jobs: number) => `
+on: push
+jobs:
+${Array.from({ length: jobs }, (_, index) => `  work${index}:\n    runs-on: e2e\n    steps: [{ run: "echo hello" }]`).join('\n')}
+`;
+
+describe(`a dispatcher with its ledger on PostgreSQL${problem === undefined ? '' : ` (${problem})`}`, function () {
+  this.timeout(120_000);
+  let server: PostgresServer;
+  let service: Service;
+
+  before(async function () {
+    if (problem !== undefined) this.skip();
+    server = new PostgresServer();
+    await server.start();
+  });
+  after(() => server?.discard());
+  afterEach(() => service.close());
+
+  const jobsIn = (status: string) => service.github.jobs().filter((job) => job.status === status).length;
+  const push = (jobs: number) =>
+    service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml: workflow(jobs) });
+
+  it('runs jobs to their end, through a restart and an outage of its server, and says its password nowhere', async () => {
+    const url = `postgresql://shr:${PASSWORD}@local/postgres?host=${encodeURIComponent(server.folder)}`;
+    service = await startService({
+      dispatcher: { ledger: { postgres: { url: '${env:E2E_POSTGRES}' }, folder: '.' } },
+      environment: { E2E_POSTGRES: url },
+    });
+    push(4);
+    await eventually('four end', 60_000, () => (jobsIn('completed') === 4 ? true : undefined));
+    expect((await service.end('SIGTERM')).code).to.equal(0);
+    await service.restart();
+    const known = await server.sql('postgres', 'select count(*)::int as count from e2e.jobs');
+    expect(known).to.deep.equal([{ count: 4 }]);
+
+    await server.stop('SIGQUIT');
+    const before = service.output().length;
+    const delivered = service.github.deliveries().length;
+    push(2);
+    const refused = await eventually('its webhooks are answered', 20_000, () => {
+      const answered = service.github.deliveries().slice(delivered);
+      return answered.length > 0 && answered.every(({ status }) => status !== 'pending') ? answered : undefined;
+    });
+    for (const { statusCode } of refused) expect(statusCode).to.equal(503);
+    await eventually('it is not ready', 30_000, async () => ((await ready()) === 503 ? true : undefined));
+    await server.start();
+    await eventually('it is ready again', 30_000, async () => ((await ready()) === 200 ? true : undefined));
+    for (const { id } of refused) service.github.redeliver(id);
+    await eventually('the two end', 60_000, () => (jobsIn('completed') === 6 ? true : undefined));
+    expect(service.github.jobs().map(({ conclusion }) => conclusion)).to.deep.equal(Array(6).fill('success'));
+    expect(service.output().slice(before)).to.include('ledger');
+    expect(service.output()).to.not.include(PASSWORD);
+
+    const metrics = await fetch(`${service.adminUrl}/metrics`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+    expect(Number(/^shr_ledger_bytes (\S+)$/m.exec(await metrics.text())?.[1])).to.be.above(100_000);
+    expect(await readFile(join(service.folder, 'ledger.db')).catch(() => 'none')).to.equal('none');
+  });
+
+  async function ready(): Promise<number> {
+    const response = await fetch(`${service.adminUrl}/readyz`);
+    await response.arrayBuffer();
+    return response.status;
+  }
+});
