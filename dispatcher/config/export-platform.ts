@@ -3,9 +3,9 @@ import { dirname, resolve } from 'node:path';
 import type { Problem } from '../model/problem.ts';
 import { type Platform, readDispatcher } from './dispatcher.ts';
 import { readYaml } from './document.ts';
-import { type ExportedPlatform, VERSION } from './exported-platform.ts';
+import { type ExportedPlatform, isExported, VERSION } from './exported-platform.ts';
 import { fileProblem } from './files.ts';
-import { type ConfigurationSources, DISPATCHER_BOUNDS, wholeFile } from './load.ts';
+import { type ConfigurationSources, DISPATCHER_BOUNDS, NOT_A_DISPATCHER, wholeFile } from './load.ts';
 import { Reading } from './reading.ts';
 import { References } from './reference.ts';
 import { dispatcherFile } from './schema.ts';
@@ -30,6 +30,10 @@ export async function exportPlatform(
   }
   const folder = dirname(resolve(file));
   const yaml = readYaml(file, text, DISPATCHER_BOUNDS.bytes);
+  if (isExported(yaml.value)) {
+    const { cure, message } = NOT_A_DISPATCHER;
+    return { ok: false, problems: [wholeFile(file, message, cure)] };
+  }
   const references = new References({ environment, files, folder });
   const reading = await Reading.start(yaml, { kind: 'platform' }, references, 'optional', DISPATCHER_BOUNDS);
   const platform = await readDispatcher(reading, { folder, provider, keys: new PrivateKeys() });

@@ -11,6 +11,7 @@ import { presetsOf } from './presets.ts';
 import { Reading } from './reading.ts';
 import { References } from './reference.ts';
 import { type FileBounds, unresolvedSecret } from './references.ts';
+import { isRecord } from './salvage.ts';
 import { dispatcherFile } from './schema.ts';
 import { parsePublicKey } from './sealing.ts';
 import { readTenants } from './tenants.ts';
@@ -81,7 +82,11 @@ export async function readExportedPlatform(
   const reading = await Reading.start(yaml, { kind: 'platform' }, noReferences, 'required', bounds);
   const broken = { platform: { ...unknownPlatform, unsafeProcessBackend: false, known: true }, reading };
   if (parsed === undefined) {
-    reading.problem([], 'it is not JSON', 'Write it again with `shr platform export`.');
+    reading.problem(
+      [],
+      'it is not JSON',
+      'Write it again with `shr platform export`; name a dispatcher.yaml with `--config`.',
+    );
     return broken;
   }
   const exported = reading.section([], form);
@@ -136,6 +141,11 @@ export async function readExportedPlatform(
     known: true,
   };
   return { platform, reading };
+}
+
+/** Whether what was read as a dispatcher.yaml is an export of one, which has neither its secrets nor its addresses. */
+export function isExported(value: unknown): boolean {
+  return isRecord(value) && ['version', 'places', 'callbacks'].every((key) => Object.hasOwn(value, key));
 }
 
 function parseJson(text: string): { readonly value: unknown } | undefined {

@@ -22,11 +22,11 @@ import type {
 } from '../model/registration.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { readYaml, type YamlFile } from './document.ts';
-import { readExportedPlatform } from './exported-platform.ts';
+import { isExported, readExportedPlatform } from './exported-platform.ts';
 import { errorCode, type Files, fileProblem, type Within } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
-import { extendedYaml, memberYaml } from './layers.ts';
+import { extendedYaml, memberYaml, SEVERAL } from './layers.ts';
 import { findOverlaps, findOverRunners, findTravellers, type Overlap } from './overlaps.ts';
 import type { Reach } from './reach.ts';
 import { Reading } from './reading.ts';
@@ -219,6 +219,13 @@ export async function checkDocument(
     ...{ folder: sources.registrationsFolder, files: sources.files, bounds: REGISTRATION_BOUNDS },
     ...{ platform, tenants, known: undefined, sourceOf: new Map() },
   });
+  const several = files.several(file, text);
+  if (several !== undefined && several.isBroken !== true) {
+    const { column, line } = files.yaml(file, text).placeOfKey([], SEVERAL);
+    const message = 'what is put is one registration, and this holds several by their names';
+    const cure = 'Put what stands below each name by itself, under that name.';
+    return { problems: [{ file, line, column, path: SEVERAL, message, cure }], notes: [] };
+  }
   const parts = { platform, tenants, shared, found: new Findings(), known: undefined, files };
   const read = await readContained({ name, file }, parts, text);
   if (read.registration === undefined || read.problems.length > 0)
@@ -711,13 +718,13 @@ async function readPlatform(
     return { platform: { ...unknownPlatform, known: true }, files: [] };
   }
   found.files.add(file);
-  const reading = await Reading.start(
-    readYaml(file, text, DISPATCHER_BOUNDS.bytes),
-    { kind: 'platform' },
-    references,
-    secrets,
-    DISPATCHER_BOUNDS,
-  );
+  const yaml = readYaml(file, text, DISPATCHER_BOUNDS.bytes);
+  if (isExported(yaml.value)) {
+    const { cure, message } = NOT_A_DISPATCHER;
+    found.file(file, message, cure);
+    return { platform: { ...unknownPlatform, known: true }, files: [] };
+  }
+  const reading = await Reading.start(yaml, { kind: 'platform' }, references, secrets, DISPATCHER_BOUNDS);
   const started = sources.memory?.startedPlatform;
   const folder = dirname(resolve(file));
   const platform = await readDispatcher(reading, { folder, provider: sources.provider, keys, started });
@@ -725,6 +732,11 @@ async function readPlatform(
   found.notes.push(...reading.notes);
   return { platform, files: reading.files };
 }
+
+export const NOT_A_DISPATCHER = {
+  message: 'it is an export of a dispatcher.yaml, such as platform.json, and not that file itself',
+  cure: 'Name the dispatcher.yaml. To check registrations with an export, name it with `--platform`.',
+};
 
 async function readExported(file: string, { files }: ConfigurationSources, found: Findings): Promise<Platform> {
   let text: string;

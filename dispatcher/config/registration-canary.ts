@@ -1,6 +1,7 @@
 /** `canary` of a registration: an image that some launches try before it becomes the default one. */
 import { missingPowers, unlistedHook } from '../admission/grants.ts';
 import { applyPolicy } from '../admission/policy.ts';
+import type { Refusal } from '../admission/refusal.ts';
 import { readLabels } from '../labels/grammar.ts';
 import { collectOverrides } from '../labels/overrides.ts';
 import type { Path } from '../model/problem.ts';
@@ -24,7 +25,7 @@ export function readCanary(reading: Reading, registration: Registration): Pick<R
   if (mistakes.length > 0) return {};
   const answer = applyPolicy(registration, overrides);
   if (!answer.granted) {
-    for (const { reason, cure } of answer.refusals) reading.problem(path, `as a label: ${reason}`, cure);
+    for (const refusal of answer.refusals) reading.problem(path, `as a label: ${refusal.reason}`, cureFor(refusal));
     return {};
   }
   const { image } = answer.grant.wish;
@@ -41,4 +42,16 @@ export function readCanary(reading: Reading, registration: Registration): Pick<R
     if (unlisted.length + onShared.length > 0) return {};
   }
   return { canary: { image, percent: file.percent } };
+}
+
+/** For whoever wrote the file, not for the author of a job: there is no label to remove, and no other one to ask. */
+function cureFor({ code, cure }: Refusal): string {
+  if (code === 'not-allowed') {
+    return 'Add it to `policy.images`; or give it a name in `images`, and write that name here.';
+  }
+  if (code !== 'unknown-name') return cure;
+  const guess = /^Did you mean `img-(.*)`\?$/.exec(cure)?.[1];
+  return guess === undefined
+    ? 'Write a full reference that `policy.images` allows, or a name of `images`.'
+    : `Did you mean \`${guess}\`?`;
 }

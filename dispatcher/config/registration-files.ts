@@ -187,6 +187,16 @@ export class RegistrationFiles {
             name,
             owner?.grant === undefined ? all : all.filter((one) => matchesAny(owner.grant?.bases ?? [], one)),
           );
+          // What was put by the API has no files beside it.
+          if (folder === undefined) {
+            return {
+              message: `it has no base \`${name}\`: what is put can extend the \`bases\` of dispatcher.yaml alone`,
+              cure:
+                guess === undefined
+                  ? 'Write what the base has into what is put, or have the platform add it to `bases`.'
+                  : `Did you mean \`${guess}\`?`,
+            };
+          }
           const written = isOwn ? 'Correct the name, or write the file.' : 'Correct the name.';
           return {
             message: `it has no base \`${name}\`: neither a file ${name}.base.yaml of its owner nor one in dispatcher.yaml`,

@@ -236,6 +236,28 @@ describe('shr validate', () => {
       });
     });
 
+    it('tells an export from a dispatcher.yaml, whichever option names it', async () => {
+      await exportFrom(document);
+      await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }] }));
+      const words =
+        'platform.json: it is an export of a dispatcher.yaml, such as platform.json, and not that file itself. Name the dispatcher.yaml. To check registrations with an export, name it with `--platform`.';
+      const named = await validate('--config', 'platform.json');
+      expect([named.code, named.out.split('\n').filter((line) => line.startsWith('platform.json'))]).to.deep.equal([
+        1,
+        [words],
+      ]);
+      expect(named.out).to.not.include('unknown key');
+      const exported = await run('platform', 'export', '--config', 'platform.json');
+      expect([exported.code, exported.error]).to.deep.equal([1, `${words}\n`]);
+      const served = await run('serve', '.', '--config', 'platform.json');
+      expect(served.code).to.equal(1);
+      expect(served.error).to.include(`${words}\n`).and.not.include('unknown key');
+      const other = await validate('--platform', 'platform/dispatcher.yaml');
+      expect(other.out).to.include(
+        'it is not JSON. Write it again with `shr platform export`; name a dispatcher.yaml with `--config`.',
+      );
+    });
+
     it('names no platform where none was read', async () => {
       await write('registrations/acme.yaml', registration());
       expect((await validate()).out).to.not.include('The platform');

@@ -49,9 +49,16 @@ describe('the candidate image of a registration', () => {
   it('is allowed by the policy, or a problem with its cure', async () => {
     const [problem, ...more] = await problems(withCanary({ image: NEXT, percent: 10 }));
     expect(more).to.deep.equal([]);
-    expect(problem).to.include('canary.image').and.include(NEXT).and.include('policy.images');
-    expect((await problems(withCanary({ image: 'nxt', percent: 10 }, { images: { next: NEXT } })))[0]).to.include(
-      'nxt',
+    expect(problem)
+      .to.include('canary.image')
+      .and.include(NEXT)
+      .and.match(/\. Add it to `policy\.images`; or give it a name in `images`, and write that name here\.$/)
+      .and.not.match(/Remove|ask the owner/);
+    const unknown = async (image: string) =>
+      (await problems(withCanary({ image, percent: 10 }, { images: { next: NEXT } })))[0];
+    expect(await unknown('nxt')).to.match(/ Did you mean `next`\?$/);
+    expect(await unknown('quite-another')).to.match(
+      / Write a full reference that `policy\.images` allows, or a name of `images`\.$/,
     );
   });
 

@@ -159,10 +159,18 @@ describe('registrations by the admin API', () => {
     expect(current.registrations[0]?.maxRunners).to.equal(4);
     const refused = await put('acme', registrationOf('acme', 'extends: acme\n'));
     expect(refused.status).to.equal(422);
-    expect(JSON.stringify(await refused.json())).to.include('it has no base `acme`');
+    expect(JSON.stringify(await refused.json())).to.include(
+      'it has no base `acme`: what is put can extend the `bases` of dispatcher.yaml alone',
+    );
     const several = await put('acme', `registrations:\n  acme:\n    organization: acme\n`);
     expect(several.status).to.equal(422);
-    expect(JSON.stringify(await several.json())).to.include('unknown key `registrations`');
+    expect((await problemIn(several)).problems).to.deep.equal([
+      {
+        ...{ file: 'api:acme', line: 1, column: 1, path: 'registrations' },
+        message: 'what is put is one registration, and this holds several by their names',
+        cure: 'Put what stands below each name by itself, under that name.',
+      },
+    ]);
     expect(current.registrations[0]?.maxRunners).to.equal(4);
   });
 
