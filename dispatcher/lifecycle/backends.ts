@@ -122,6 +122,8 @@ export class Backends {
   /** Registrations in which a refusal became final, or ended, and whose jobs have not been updated. */
   readonly #stood = new Set<string>();
   readonly #healed = new Set<string>();
+  /** Runners that wait for a job, and of which it was said that they have started. Until their release. */
+  readonly #waiting = new Set<string>();
   #remembers = false;
 
   constructor({ ledger, clock, log, maxLaunches, registrations, closed, others }: BackendsOptions) {
@@ -245,6 +247,7 @@ export class Backends {
   release(runner: string): void {
     this.#breakers.release(runner);
     this.canaries.release(runner);
+    this.#waiting.delete(runner);
   }
 
   /** Its outcome takes longer than the next launch may wait, which may test what is closed instead. */
@@ -363,6 +366,13 @@ export class Backends {
     }
     this.#recordHealed(await this.#breakers.heal(placeOf(launched, launched.backend), 'online'));
     this.#breakers.release(launched.runner);
+  }
+
+  /** One that was launched ahead of its job has started. Said once, or it would speak for those that are launched much later. */
+  async recordWaiting(launched: Launched): Promise<void> {
+    if (this.#waiting.has(launched.runner)) return;
+    this.#waiting.add(launched.runner);
+    await this.recordOnline(launched);
   }
 
   /** Every backend of the configuration. */

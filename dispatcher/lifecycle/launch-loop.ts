@@ -211,13 +211,14 @@ export class LaunchLoop {
   }
 
   async #claim(row: RunnerRow, lane: LaneSpec, jobKey: string): Promise<boolean> {
-    const { clock, context, handOver } = this.#options;
+    const { backends, clock, context, handOver } = this.#options;
     const { backend, createdAtMs, name: runner } = row;
     const tenant = this.#tenant(lane.registration);
     if (tenant === undefined || backend === null || !context.working()) return false;
     // It has started, as those of its pool do.
     const { registration, specHash: ofPool } = row;
-    await this.#options.backends.recordOnline({ registration, backend, specHash: ofPool, runner });
+    await backends.recordWaiting({ registration, backend, specHash: ofPool, runner });
+    backends.release(runner);
     // Before its row says so: from then on its container is to wait for what is made for it.
     handOver.begin(runner);
     const { key: laneKey, labels, runnerGroup, specHash } = lane;

@@ -120,9 +120,12 @@ async function countStart(
     await backends.recordOnline(launched);
   }
   if (before.standby === 'ready' && waitedWell(after, context.now() - after.createdAtMs >= launchMs)) {
-    await backends.recordOnline(launched);
+    await backends.recordWaiting(launched);
+    if (after.state === 'draining') backends.release(name);
     return;
   }
+  // As of one that is registered ahead.
+  if (after.state === 'parked' && after.standby === 'ready') backends.releaseTest(name);
   // Without a registration, one whose container is absent is gone at once.
   if (after.state !== 'draining' && after.state !== 'gone') return;
   const ofBackend = after.failure?.source === backendSource(registration, backend);

@@ -374,6 +374,53 @@ describe('standby', () => {
     expect(launched.length, 'in an hour and a half').to.be.within(4, 16);
   });
 
+  describe('with one that has waited for long beside those that end', () => {
+    /** All others that run ask once and end. */
+    async function endOthers(first: string): Promise<void> {
+      for (const [name, instance] of fixture.instances) {
+        if (name === first || instance.state !== 'running') continue;
+        asks(name);
+        await fixture.advance(100);
+        const reason = { kind: 'exited', message: 'it ended', exitCode: 1 } as const;
+        fixture.instances.set(name, { ...instance, state: 'failed', reason });
+      }
+    }
+    async function openWithOld(size: number): Promise<string> {
+      await open({ registrations: [acme({ standby: [{ labels: [], size: 1, maxAgeMs: 6 * HOUR }] })] });
+      const { name } = await readyOne();
+      await fixture.advance(15 * MINUTE);
+      const standby = [{ labels: [], size, maxAgeMs: 6 * HOUR }];
+      fixture.reconfigure({ registrations: [acme({ standby })], changed: ['acme'] });
+      await fixture.advance(2_000);
+      return name;
+    }
+
+    it('does not launch them again and again', async () => {
+      const first = await openWithOld(2);
+      for (let at = 0; at < 120; at += 1) {
+        await endOthers(first);
+        await fixture.advance(30_000);
+      }
+      expect(launched.length, 'in an hour').to.be.within(4, 16);
+      expect((await row(first))?.state).to.equal('parked');
+    });
+
+    it('fills its pool as soon as they wait, not one in as long as a start may take', async () => {
+      const first = await openWithOld(4);
+      for (let at = 0; at < 10 && (await fixture.ledger.breakers())[0]?.failures !== 3; at += 1) {
+        await endOthers(first);
+        await fixture.advance(20_000);
+      }
+      expect(await fixture.ledger.breakers()).to.have.length(1);
+      await fixture.advance(2 * MINUTE);
+      for (let at = 0; at < 6; at += 1) {
+        for (const [name, { state }] of fixture.instances) if (name !== first && state === 'running') asks(name);
+        await fixture.advance(20_000);
+      }
+      expect(await states().then((all) => all.filter((state) => state === 'parked'))).to.have.length(4);
+    });
+  });
+
   it('loses the container, and no job, where GitHub does not register it', async () => {
     await open();
     const { name, asked } = await readyOne();
