@@ -28,6 +28,7 @@ Each field is told once: taken over and where it is now, to do and what, or with
 `;
 
 const MAX_BYTES = 1024 * 1024;
+const MOST_TO_DO = 'maxRunners: at most 10 run at once, until it says more';
 
 interface ImportOptions {
   readonly out: string;
@@ -72,16 +73,19 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const names = new Names(options.tenant);
   const platform = await platformIn(join(at(options.out), '..', 'dispatcher.yaml'));
-  const isTenants = options.tenant !== undefined || platform === 'with tenants';
+  const isTenants = options.tenant !== undefined || platform.hasTenants;
   const before: Draft[] = [];
   const drafts: Draft[] = [];
   const written: Written[] = [];
   const problems: string[] = [];
+  const { backend } = options;
+  if (backend !== undefined && platform.isThere && !Object.hasOwn(platform.backends, backend))
+    problems.push(`dispatcher.yaml has no backend \`${backend}\`: add it below \`backends\`, or correct the name`);
   for (const file of files) {
     const { drafts: read, problems: found } = await importOne(at(file), options, names);
     problems.push(...found.map((problem) => `${file}: ${problem}`));
     for (const one of read) {
-      const draft = await completed(one, options, isTenants);
+      const draft = await completed(one, { options, isTenants, platform });
       before.push(one);
       drafts.push(draft);
       const { name, tenant, secrets, left, fates } = draft;
@@ -98,7 +102,7 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
     }
   }
   const grants =
-    isTenants && drafts.length > 0 ? grantsFor(drafts, options.backend === undefined ? before : undefined) : undefined;
+    isTenants && drafts.length > 0 ? grantsFor(drafts, backend === undefined ? before : undefined) : undefined;
   problems.push(...(grants?.left ?? []));
   terminal.exit(written.some(({ kept }) => !kept) ? 0 : 1);
   if (options.json === true) {
@@ -110,12 +114,25 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
   if (written.length > 0) printGrants(terminal, grants?.granting, platform);
 }
 
+interface Surroundings {
+  readonly options: ImportOptions;
+  readonly isTenants: boolean;
+  readonly platform: Platform;
+}
+
 /** With all that has to be said of it, and as a tenant may have it. */
-async function completed(draft: Draft, { backend, observe }: ImportOptions, isTenants: boolean): Promise<Draft> {
-  const whole = { ...draft, left: [...draft.left, ...(await sizeToDos(draft.registration))] };
-  const placed = isTenants || backend !== undefined ? onShared(whole, backend) : whole;
+async function completed(draft: Draft, { options, isTenants, platform }: Surroundings): Promise<Draft> {
+  const { backend, observe } = options;
+  const placed = isTenants || backend !== undefined ? onShared(draft, backend) : draft;
   const whose = isTenants ? ofTenant(placed) : placed;
-  return observe === true ? { ...whose, registration: { ...whose.registration, observe: true } } : whose;
+  const { registration, left } = whose;
+  const sizes = await sizeToDos(registration, platform.backends);
+  const more = registration['maxRunners'] === undefined ? [MOST_TO_DO] : [];
+  return {
+    ...whose,
+    left: [...left, ...more, ...sizes],
+    registration: observe === true ? { ...registration, observe: true } : registration,
+  };
 }
 
 interface Outcome {
@@ -143,7 +160,7 @@ function print(terminal: Terminal, { written, problems, folder }: Outcome): void
 function printGrants(terminal: Terminal, granting: Granting | undefined, platform: Platform): void {
   if (granting === undefined) {
     terminal.out(
-      platform === 'without tenants'
+      platform.isThere
         ? 'dispatcher.yaml has no tenants, so nothing has to be granted.\n'
         : 'There is no dispatcher.yaml beside them: `shr init` writes one. Nothing has to be granted, unless it has tenants: then import with --tenant NAME.\n',
     );
@@ -154,14 +171,23 @@ function printGrants(terminal: Terminal, granting: Granting | undefined, platfor
   for (const line of text.trimEnd().split('\n')) terminal.out(`${printable(line)}\n`);
 }
 
-type Platform = 'absent' | 'without tenants' | 'with tenants';
+/** What dispatcher.yaml says so far. */
+interface Platform {
+  readonly isThere: boolean;
+  readonly hasTenants: boolean;
+  readonly backends: Readonly<Record<string, unknown>>;
+}
 
 /** Of one that cannot be read, `shr validate` tells more. */
 async function platformIn(path: string): Promise<Platform> {
   const text = await textIn(path);
-  if (typeof text !== 'string') return 'absent';
-  const { value } = readYaml(path, text, MAX_BYTES);
-  return isRecord(value) && Object.hasOwn(value, 'tenants') ? 'with tenants' : 'without tenants';
+  const value = typeof text === 'string' ? readYaml(path, text, MAX_BYTES).value : undefined;
+  const { backends } = isRecord(value) ? value : { backends: undefined };
+  return {
+    isThere: typeof text === 'string',
+    hasTenants: isRecord(value) && Object.hasOwn(value, 'tenants'),
+    backends: isRecord(backends) ? backends : {},
+  };
 }
 
 const HCL =

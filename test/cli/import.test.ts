@@ -405,6 +405,61 @@ template:
       expect(await problems()).to.deep.equal([]);
     });
 
+    it('leaves nothing to do of what ARC itself writes into pods', async () => {
+      await write({
+        'arc.yaml': `USER-SUPPLIED VALUES:
+githubConfigUrl: https://github.com/acme
+maxRunners: 5
+template:
+  spec:
+    initContainers:
+      - { name: init-dind-externals, image: "ghcr.io/actions/actions-runner:latest", command: [cp] }
+      - name: dind
+        image: docker:dind
+        env: [{ name: DOCKER_GROUP_GID, value: "123" }]
+        volumeMounts: [{ name: work, mountPath: /home/runner/_work }]
+    containers:
+      - name: runner
+        image: ghcr.io/actions/actions-runner:latest
+        command: [/home/runner/run.sh]
+        env:
+          - { name: DOCKER_HOST, value: unix:///var/run/docker.sock }
+          - { name: RUNNER_WAIT_FOR_DOCKER_IN_SECONDS, value: "120" }
+          - { name: OURS, value: "1" }
+        volumeMounts: [{ name: work, mountPath: /home/runner/_work }]
+    volumes:
+      - { name: work, emptyDir: {} }
+      - { name: large, emptyDir: { sizeLimit: 50Gi } }
+`,
+      });
+      const { out } = await run('arc.yaml');
+      expect(out.split('\n').filter((line) => line.startsWith('  to do: template'))).to.deep.equal([
+        '  to do: template.spec.containers[0].env[2]: variables: in the runner image (docs/runner-image.md), or in the workflow',
+        '  to do: template.spec.volumes[1].emptyDir: `diskGiB: 50` in `defaults`, where the backend has disks',
+      ]);
+      expect((await registration('arc')).defaults.dockerInDocker).to.equal(true);
+    });
+
+    it('says how many run at once where ARC has no limit', async () => {
+      await write({ 'arc.yaml': 'githubConfigUrl: https://github.com/acme\n' });
+      expect((await run('arc.yaml')).out).to.include('to do: maxRunners: at most 10 run at once, until it says more');
+      await write({ 'five.yaml': 'githubConfigUrl: https://github.com/acme\nmaxRunners: 5\n' });
+      expect((await run('five.yaml')).out).to.not.include('to do: maxRunners');
+    });
+
+    it('asks the backend of dispatcher.yaml that is named whether it sells the size', async () => {
+      await write({
+        'dispatcher.yaml':
+          'id: shr\nadminToken: ${file:secrets/admin-token}\nbackends:\n  cloud: { kind: gcp-cloud-run, options: { project: acme-ci } }\n',
+        'arc.yaml':
+          'githubConfigUrl: https://github.com/acme\ntemplate: { spec: { containers: [{ name: runner, resources: { limits: { cpu: 64 } } }] } }\n',
+      });
+      const { out } = await run('arc.yaml', '--backend', 'cloud');
+      expect(out).to.include('defaults: the backend `cloud` does not sell 64 cores').and.include('`cpu: 8`');
+      const { error } = await run('arc.yaml', '--out', 'registrations', '--backend', 'clowd');
+      expect(error).to.include('dispatcher.yaml has no backend `clowd`');
+    });
+
     it('reads the older resources, with what their autoscalers say', async () => {
       await write({
         'runners.yaml': `apiVersion: v1

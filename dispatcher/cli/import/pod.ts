@@ -53,7 +53,6 @@ export const POD: readonly Known[] = [
     ...['serviceAccountName', 'serviceAccount'],
   ),
   toDo('`defaults.diskGiB`, or `defaults.bucket` for what stays, where the backend has them', 'volumes'),
-  none('the work folder is on the disk of the container', 'volumes.*.emptyDir'),
   toDo(`it ran before the runner: ${IN_IMAGE}`, 'initContainers'),
   toDo(BESIDE, 'containers', 'sidecarContainers'),
 ];
@@ -80,6 +79,8 @@ export function shapeOf(fields: Fields, pod: Path, runner: Path): RunnerShape {
       [...runner, 'securityContext', 'privileged'],
       'write `dockerInDocker: true` into `defaults`, if jobs run Docker',
     );
+  tellVariables(fields, [...runner, 'env']);
+  tellVolumes(fields, [...pod, 'volumes']);
   return {
     image,
     cpu: amount(fields, [...runner, 'resources'], { what: 'cpu', as: 'cpu', unit: 1 }),
@@ -96,6 +97,30 @@ function tell(fields: Fields, at: Path, { paths, verdict, words }: Known): void 
     if (verdict === 'to do') fields.toDo(whole, words);
     else fields.none(whole, words);
   }
+}
+
+/** By which ARC's own pods find Docker, or make further pods. */
+const OF_ARC =
+  /^(?:DOCKER_HOST|DOCKER_GROUP_GID|RUNNER_WAIT_FOR_DOCKER_IN_SECONDS|ACTIONS_RUNNER_(?:CONTAINER_HOOKS|POD_NAME|REQUIRE_JOB_CONTAINER|IMAGE))$/;
+
+function tellVariables(fields: Fields, env: Path): void {
+  for (const [index] of fields.list(...env).entries())
+    if (OF_ARC.test(fields.text(...env, index, 'name') ?? ''))
+      fields.none([...env, index], "it belongs to ARC's own way to run Docker and jobs");
+}
+
+function tellVolumes(fields: Fields, volumes: Path): void {
+  for (const [index, volume] of fields.list(...volumes).entries()) {
+    if (!isRecord(volume) || !Object.hasOwn(volume, 'emptyDir')) continue;
+    const path = [...volumes, index];
+    fields.none(path, 'the folders of a container are on its own disk');
+    const limit = quantity(fields.text(...path, 'emptyDir', 'sizeLimit'), 2 ** 30);
+    if (limit !== undefined) fields.toDo([...path, 'emptyDir', 'sizeLimit'], diskToDo(limit));
+  }
+}
+
+function diskToDo(gib: number): string {
+  return `\`diskGiB: ${Math.ceil(gib)}\` in \`defaults\`, where the backend has disks`;
 }
 
 /** What the image starts by itself is nothing to do. */
@@ -133,8 +158,7 @@ function tellOthers(fields: Fields, resources: Path): void {
       const path = [...resources, kind, what];
       const gib = quantity(fields.text(...path), 2 ** 30);
       const isLimited = kind === 'requests' && fields.get(...resources, 'limits', what) !== undefined;
-      if (what === 'ephemeral-storage' && !isLimited)
-        fields.toDo(path, `\`diskGiB: ${Math.ceil(gib ?? 1)}\` in \`defaults\`, where the backend has disks`);
+      if (what === 'ephemeral-storage' && !isLimited) fields.toDo(path, diskToDo(gib ?? 1));
       else if (what !== 'ephemeral-storage') fields.none(path, 'backends have cores, memory and disk');
     }
   }

@@ -13,6 +13,9 @@ import type { Draft } from './draft.ts';
 const NO_ID = '00000000-0000-0000-0000-000000000000';
 const GOOGLE = { project: 'acme-ci', region: 'europe-west4', serviceAccount: 'runner@acme-ci.iam.gserviceaccount.com' };
 
+/** Options that decide what is sold. */
+const SIZING = ['sku', 'mostCpu', 'mostMemoryGiB', 'machineSeries', 'armMachineSeries', 'machineType', 'privileged'];
+
 /** Options with which a provider can be made, to ask nothing but what it sells. */
 const STAND_INS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'ali-eci': {
@@ -27,9 +30,20 @@ const STAND_INS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'gcp-cloud-run': GOOGLE,
 };
 
-/** What to do about the size in `defaults`, for each backend: nothing where the service sells exactly that. */
-export async function sizeToDos(registration: Draft['registration']): Promise<readonly string[]> {
-  const { defaults, backends } = registration;
+interface Place {
+  /** In words. */
+  readonly name: string;
+  readonly backend: unknown;
+}
+
+/**
+ * What to do about the size in `defaults`, for each backend: nothing where the service sells exactly that. `shared`: the
+ * backends of dispatcher.yaml.
+ */
+export async function sizeToDos(
+  { defaults, backends }: Draft['registration'],
+  shared: Readonly<Record<string, unknown>>,
+): Promise<readonly string[]> {
   if (!isRecord(defaults) || !Array.isArray(backends)) return [];
   const { cpu, memoryGiB, architecture, dockerInDocker } = defaults;
   const wish: ShapeWish = {
@@ -42,11 +56,16 @@ export async function sizeToDos(registration: Draft['registration']): Promise<re
     ...(typeof memoryGiB === 'number' ? { memoryGiB } : {}),
   };
   if (wish.cpu === undefined && wish.memoryGiB === undefined) return [];
+  const places = backends.map((backend: unknown, index): Place => {
+    const use = isRecord(backend) && typeof backend['use'] === 'string' ? backend['use'] : undefined;
+    if (use === undefined) return { name: `backends[${index}]`, backend };
+    return { name: `the backend \`${use}\``, backend: Object.hasOwn(shared, use) ? shared[use] : undefined };
+  });
   const found: string[] = [];
-  for (const [index, backend] of backends.entries()) {
+  for (const { name, backend } of places) {
     const provider = isRecord(backend) ? await providerFor(backend) : undefined;
     if (provider === undefined) continue;
-    found.push(...toDoOf(provider, wish, `backends[${index}]`));
+    found.push(...toDoOf(provider, wish, name));
     await provider.close();
   }
   return found;
@@ -58,8 +77,9 @@ async function providerFor(backend: Readonly<Record<string, unknown>>): Promise<
   const standIns = STAND_INS[kind];
   if (standIns === undefined) return undefined;
   const module = await loadProvider(kind);
-  const sku = isRecord(options) && options['sku'] !== undefined ? { sku: options['sku'] } : {};
-  const parsed = module.options.safeParse({ ...standIns, ...sku });
+  const given = isRecord(options) ? options : {};
+  const said = Object.fromEntries(Object.entries(given).filter(([name]) => SIZING.includes(name)));
+  const parsed = module.options.safeParse({ ...standIns, ...said });
   return parsed.success ? module.create(parsed.data, providerHost(systemClock, systemRandom)) : undefined;
 }
 
