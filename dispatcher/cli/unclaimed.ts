@@ -18,7 +18,9 @@ export function unclaimedCure(job: JobSubject, registrations: readonly Registrat
   const claim = `let a registration claim ${job.owner} or ${repository}`;
   if (claimed.size === 0) return `To have it served, ${claim}.`;
   const owners = [...claimed].map((one) => one.slice(0, one.indexOf('/')));
-  const guess = nearest(repository, claimed) ?? nearest(job.owner, owners);
+  // Of its own owner other repositories are claimed: that is not misspelt.
+  const isKnown = owners.includes(job.owner.toLowerCase());
+  const guess = nearest(repository, claimed) ?? (isKnown ? undefined : nearest(job.owner, owners));
   if (guess !== undefined) return `Did you mean ${guess}? Else ${claim}.`;
   return `Correct --repo (${listed([...claimed])} are claimed), or ${claim}.`;
 }

@@ -279,7 +279,7 @@ export async function inspectConfiguration(
   if (sources.elsewhere === undefined) found.notes.push(...unreadSources(sources.dispatcherFile, platform.config));
   const areElsewhere = elsewhere.some(({ files, state }) => state !== undefined || files.length > 0);
   sources.memory?.versionsOf(elsewhere.map(stateOf));
-  const entries = await registrationFiles(sources, found, areElsewhere);
+  const entries = await registrationFiles(sources, found, platform, areElsewhere);
   const areListed = found.problems.length === listedFrom && !found.lacksRegistrations;
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
@@ -767,6 +767,7 @@ const NO_ENTRIES: FolderEntries = { files: [], quarantined: [] };
 async function registrationFiles(
   sources: ConfigurationSources,
   found: Findings,
+  platform: Platform,
   areElsewhere: boolean,
 ): Promise<FolderEntries> {
   const folder = sources.registrationsFolder;
@@ -812,16 +813,18 @@ async function registrationFiles(
   }
   if (files.length === 0 && quarantined.length === 0 && !areElsewhere)
     found.noRegistrations(true, () =>
-      found.file(
-        folder,
-        'there is no registration yet',
-        sources.exportedPlatform === undefined
-          ? 'Copy an example of the folder, or run `shr init` in an empty one.'
-          : 'Write NAME.yaml in it, by the name that the platform granted; an example may be there.',
-        found.notes,
-      ),
+      found.file(folder, 'there is no registration yet', firstRegistrationCure(sources, platform), found.notes),
     );
   return { files, quarantined };
+}
+
+function firstRegistrationCure({ exportedPlatform }: ConfigurationSources, { tenants = [] }: Platform): string {
+  if (exportedPlatform !== undefined) {
+    return 'Write NAME.yaml in it, by the name that the platform granted; an example may be there.';
+  }
+  return tenants.some(({ grant }) => grant !== undefined)
+    ? 'Nothing has to be done here until a tenant writes one.'
+    : 'Copy an example of the folder, or run `shr init` in an empty one.';
 }
 
 /** Of a tenant, beyond what it may have: those are told of, and the others do not count, whatever it writes. */

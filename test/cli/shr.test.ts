@@ -440,6 +440,14 @@ describe('shr', () => {
       expect(await cureOf('--repo', 'acme/web', '--host', 'ghes.example')).to.equal(
         'Name the host with --host (the registrations are for github.com), or set `host: ghes.example` in one.',
       );
+      // Other repositories of the same owner are claimed: its name is right.
+      const one = join(folder, 'registrations', 'acme.yaml');
+      const before = await readFile(one, 'utf8');
+      await writeFile(one, before.replace(/^organization: .*$/m, 'repositories: [acme/web]'));
+      expect(await cureOf('--repo', 'acme/another')).to.equal(
+        'Correct --repo (acme/web are claimed), or let a registration claim acme or acme/another.',
+      );
+      await writeFile(one, before);
       // The labels decide there, and the reason names them.
       expect(await cureOf('--repo', 'acme/web', '--label', 'gpu')).to.equal(undefined);
       const { out } = await run(['explain', '--labels', 'x', '--repo', 'other/web']);

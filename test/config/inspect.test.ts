@@ -41,6 +41,13 @@ describe('an inspection of the configuration', () => {
     const inspection = await inspect({ 'dispatcher.yaml': dispatcherYaml });
     expect(inspection.notes.map(({ message }) => message)).to.deep.equal(['there is no registration yet']);
     expect(inspection.problems).to.deep.equal([]);
+    expect(inspection.notes[0]?.cure).to.include('shr init');
+    const tenants = await inspect({
+      'dispatcher.yaml': `${dispatcherYaml}tenants: { acme: { hosts: [github.com], owners: [acme] } }\n`,
+    });
+    expect(tenants.notes.map(({ cure }) => cure)).to.deep.equal([
+      'Nothing has to be done here until a tenant writes one.',
+    ]);
     const served = await inspect({ 'dispatcher.yaml': dispatcherYaml, 'registrations/acme.yaml': registrationYaml });
     expect(served.notes).to.deep.equal([]);
   });
