@@ -66,6 +66,25 @@ describe(`a dispatcher with its ledger on PostgreSQL${problem === undefined ? ''
     expect(await readFile(join(service.folder, 'ledger.db')).catch(() => 'none')).to.equal('none');
   });
 
+  it('goes on where it was killed', async () => {
+    const url = `postgresql://shr@local/postgres?host=${encodeURIComponent(server.folder)}`;
+    service = await startService({
+      dispatcher: { ledger: { postgres: { url: '${env:E2E_POSTGRES}', schema: 'killed' }, folder: '.' } },
+      environment: { E2E_POSTGRES: url },
+    });
+    push(12);
+    for (const atLeast of [2, 6]) {
+      await eventually('some end', 60_000, () => (jobsIn('completed') >= atLeast ? true : undefined));
+      await service.end('SIGKILL');
+      await service.restart();
+    }
+    await eventually('all end', 60_000, () => (jobsIn('completed') === 12 ? true : undefined));
+    expect(service.github.jobs().map(({ conclusion }) => conclusion)).to.deep.equal(Array(12).fill('success'));
+    await eventually('nothing is left', 60_000, async () =>
+      (await service.instances()).length === 0 ? true : undefined,
+    );
+  });
+
   async function ready(): Promise<number> {
     const response = await fetch(`${service.adminUrl}/readyz`);
     await response.arrayBuffer();

@@ -121,6 +121,23 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
       expect(await launches(ledger)).to.equal(11);
     });
 
+    it('waits five seconds for a lock that is not released, and then fails for the time being', async () => {
+      const ledger = await open();
+      const call = await launching(ledger);
+      const client = await other();
+      try {
+        await client.query('begin; lock table shr.jobs');
+        const failure = await rejection(call());
+        expect(failure).to.include({ name: 'LedgerError', kind: 'unavailable' });
+        expect(failure).to.have.property('message').that.includes('55P03');
+        await client.query('rollback');
+      } finally {
+        await client.end();
+      }
+      await call();
+      expect(await launches(ledger)).to.equal(1);
+    });
+
     it('is committed again when it was chosen to end a deadlock', async () => {
       const ledger = await open();
       const call = await launching(ledger);
@@ -255,9 +272,8 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
     it('that was dropped is missed by writes, reads and the check', async () => {
       const ledger = await open();
       await sql('drop schema shr cascade');
-      for (const call of [ledger.putCursor('c', 'v', 1), ledger.cursor('c'), ledger.verifyStorage()]) {
-        expect(await rejection(call)).to.include({ kind: 'moved' });
-      }
+      const calls = [ledger.putCursor('c', 'v', 1), ledger.cursor('c'), ledger.verifyStorage()];
+      for (const failure of await Promise.all(calls.map(rejection))) expect(failure).to.include({ kind: 'moved' });
     });
 
     it('may have any name, and two may be in one database', async () => {

@@ -12,5 +12,5 @@ describe(problem === undefined ? 'PostgreSQL' : `PostgreSQL (${problem})`, () =>
   });
   after(() => places.stop());
 
-  describeHistories('PostgreSQL', places.newPlace, 6);
+  describeHistories('PostgreSQL', places.newPlace, 3);
 });

@@ -1,3 +1,5 @@
+import type { AreStrangers } from '../../dispatcher/jobs/facts.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openPostgresLedger } from '../../dispatcher/ledger/postgres/store.ts';
 import type { Place } from './opened-ledger.ts';
 import { PostgresServer } from './postgres-server.ts';
@@ -31,20 +33,40 @@ export class PostgresPlaces {
     return this.server.createDatabase(this.#template);
   }
 
-  open(database: string, now: () => number) {
-    return openPostgresLedger({ address: this.server.address(database), schema: 'shr', now });
+  open(database: string, now: () => number, areStrangers?: AreStrangers) {
+    const strangers = areStrangers === undefined ? {} : { areStrangers };
+    return openPostgresLedger({ address: this.server.address(database), schema: 'shr', now, ...strangers });
   }
 
   readonly newPlace = async (): Promise<Place> => {
-    const database = this.#empty.pop() ?? (await this.newDatabase());
+    const database = await this.#emptyDatabase();
     return {
       open: (now) => this.open(database, now),
-      discard: async () => {
-        await this.server.sql(database, EMPTY_ALL);
-        this.#empty.push(database);
-      },
+      discard: () => this.#discard(database),
     };
   };
+
+  /** A ledger in a place of its own, which ends with it. */
+  async openOnce(now: () => number, areStrangers: AreStrangers): Promise<Ledger> {
+    const database = await this.#emptyDatabase();
+    const ledger = await this.open(database, now, areStrangers);
+    return {
+      ...ledger,
+      close: async () => {
+        await ledger.close();
+        await this.#discard(database);
+      },
+    };
+  }
+
+  async #emptyDatabase(): Promise<string> {
+    return this.#empty.pop() ?? (await this.newDatabase());
+  }
+
+  async #discard(database: string): Promise<void> {
+    await this.server.sql(database, EMPTY_ALL);
+    this.#empty.push(database);
+  }
 }
 
 const EMPTY_ALL = `do $$ declare one text; begin

@@ -49,7 +49,14 @@ export class PostgresServer {
     this.#port = port;
     this.folder = mkdtempSync(join(tmpdir(), 'postgres-'));
     if (process.getuid?.() === 0) chownSync(this.folder, NOBODY, NOBODY);
-    const options = ['--auth=trust', '--username=shr', '--encoding=UTF8', '--no-sync', '--no-instructions'];
+    const options = [
+      '--auth=trust',
+      '--username=shr',
+      '--encoding=UTF8',
+      '--no-sync',
+      '--no-instructions',
+      '--wal-segsize=1',
+    ];
     execFileSync(join(bin, 'initdb'), ['--pgdata', join(this.folder, 'data'), ...options], {
       ...identity(),
       cwd: this.folder,
@@ -68,7 +75,7 @@ export class PostgresServer {
     return { ...place, user: 'shr', password: undefined, database, encrypted: false };
   }
 
-  async start(): Promise<void> {
+  async start(further: Readonly<Record<string, string>> = {}): Promise<void> {
     const settings = {
       listen_addresses: this.#port === undefined ? '' : '127.0.0.1',
       port: String(this.#port ?? 5432),
@@ -78,6 +85,7 @@ export class PostgresServer {
       shared_buffers: '32MB',
       max_connections: '60',
       autovacuum: 'off',
+      ...further,
     };
     const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     this.#process = spawn(join(this.#bin, 'postgres'), ['-D', join(this.folder, 'data'), ...words], {

@@ -1,4 +1,3 @@
-import { openPostgresLedger } from '../../dispatcher/ledger/postgres/store.ts';
 import { describeAccess } from './describe-access.ts';
 import { describeHeldJobs } from './describe-held-jobs.ts';
 import { describeLedger } from './describe-ledger.ts';
@@ -16,13 +15,11 @@ describe(problem === undefined ? 'PostgreSQL' : `PostgreSQL (${problem})`, () =>
   });
   after(() => places.stop());
 
-  const open = async () =>
-    openPostgresLedger({
-      address: places.server.address(await places.newDatabase()),
-      schema: 'shr',
-      now: () => 400_000,
-      areStrangers: (_one, other) => other === 'mallory',
-    });
+  const open = () =>
+    places.openOnce(
+      () => 400_000,
+      (_one, other) => other === 'mallory',
+    );
 
   describeLedger('PostgreSQL', places.newPlace);
   describeAccess('PostgreSQL', places.newPlace);
