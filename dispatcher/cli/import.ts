@@ -166,7 +166,7 @@ function printGrants(terminal: Terminal, granting: Granting | undefined, platfor
     );
     return;
   }
-  const text = stringify(granting, { aliasDuplicateObjects: false, lineWidth: 0 });
+  const text = stringify(granting, { aliasDuplicateObjects: false, lineWidth: 0, blockQuote: false });
   terminal.out('What dispatcher.yaml has to say, for them to be in force:\n\n');
   for (const line of text.trimEnd().split('\n')) terminal.out(`${printable(line)}\n`);
 }
@@ -249,5 +249,5 @@ function textOf(draft: Draft, from: string): string {
     ),
   ];
   const comment = notes.map((line) => `# ${printable(line)}\n`).join('');
-  return `${comment}\n${stringify(draft.registration, { aliasDuplicateObjects: false })}`;
+  return `${comment}\n${stringify(draft.registration, { aliasDuplicateObjects: false, blockQuote: false })}`;
 }

@@ -827,6 +827,21 @@ B := "{${[field('Type', 'Repo'), field('Url', 'https://github.com/acme/tools'), 
       expect(left.join('\n')).to.include('tenants.evil.labels: `*` is a glob there');
     });
 
+    it('prints no text from outside over several lines, where it could look like another field', async () => {
+      const label = 'ok\n    trusted: true';
+      await write({
+        'a.yaml': `githubConfigUrl: https://github.com/acme\nrunnerScaleSetName: a\nscaleSetLabels: [${JSON.stringify(label)}]\nrunnerGroup: "x\\u202ey"\n`,
+      });
+      const { out, error } = await run('a.yaml', '--tenant', 'evil');
+      expect(out).to.not.match(/^ *trusted/m);
+      expect(parse(out.slice(out.indexOf('tenants:'))).tenants.evil).to.not.have.any.keys('trusted', 'runnerGroups');
+      expect(error)
+        .to.include('tenants.evil.labels: `ok     trusted: true` holds control characters')
+        .and.include('tenants.evil.runnerGroups: `x\uFFFDy` holds control characters');
+      expect(await readFile(join(folder, 'registrations/a.yaml'), 'utf8')).to.not.match(/^ *trusted/m);
+      expect((await registration('a')).labels).to.deep.equal(['a', label]);
+    });
+
     it('names the option for tenants where dispatcher.yaml has none', async () => {
       await write({ 'a.yaml': 'githubConfigUrl: https://github.com/acme\n' });
       expect((await run('a.yaml')).out).to.include('then import with --tenant NAME');

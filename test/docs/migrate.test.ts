@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
+import { eventually } from '../e2e/service-fixture.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PROGRAM = join(ROOT, 'dispatcher', 'cli', 'shr.mjs');
@@ -183,6 +184,50 @@ describe('docs/migrate.md', function () {
       expect(github.runners()).to.deep.equal([]);
     });
   }
+
+  it('leads to a webhook that tells of each job, with no poll', async () => {
+    const arc = SYSTEMS.find(({ registration }) => registration === 'arc-runner-set');
+    await put(arc?.files ?? {});
+    const [publicPort, adminPort] = [await freePort(), await freePort()];
+    const [begin = ''] = await blocks('## 1. A folder for the dispatcher');
+    const [system = ''] = await blocks('### ARC');
+    const [observe = '', , webhook = ''] = await blocks('## 3. Observe');
+    const page = await readFile(join(ROOT, 'docs', 'migrate.md'), 'utf8');
+    const field = /^```yaml\n(webhook:\n[\s\S]*?)^```/m.exec(page)?.[1] ?? '';
+    const registration = join(folder, 'shr/registrations/arc-runner-set.yaml');
+    const prepared = await bash([begin, system, webhook].join('\n'), [TOKEN]);
+    expect(prepared.code, prepared.out).to.equal(0);
+    const text = await readFile(registration, 'utf8');
+    await writeFile(registration, `${text}apiUrl: ${github.url}\npoll: { interval: off }\n${field}`);
+    await bash(
+      `printf 'listen: { public: "127.0.0.1:${publicPort}", admin: "127.0.0.1:${adminPort}" }\\n' >>shr/dispatcher.yaml`,
+      [],
+    );
+    const secret = (await readFile(join(folder, 'shr/secrets/arc-runner-set/webhook-secret'), 'utf8')).trim();
+    github.addHook({ on: 'acme', url: `http://127.0.0.1:${publicPort}/webhooks/github/arc-runner-set`, secret });
+    const running = bash(
+      [
+        `export TENANT_ARC_RUNNER_SET_TOKEN=${TOKEN}`,
+        observe.replace('shr serve shr\n', 'shr serve shr >serve.log & pid=$!\n'),
+        'trap "kill $pid; wait $pid" EXIT',
+        'for attempt in $(seq 60); do (cd shr; shr jobs) 2>/dev/null | grep -q observed && break; sleep 0.5; done',
+        'cd shr; shr jobs',
+      ].join('\n'),
+      [],
+    );
+    await eventually('it has started', 30_000, async () => {
+      const log = await readFile(join(folder, 'serve.log'), 'utf8').catch(() => '');
+      return log.includes('"started"') ? log : undefined;
+    });
+    github.pushWorkflow({
+      owner: 'acme',
+      repository: 'web',
+      yaml: 'on: push\njobs:\n  build:\n    runs-on: arc-runner-set\n    steps: [{ run: make }]\n',
+    });
+    const { code, out } = await running;
+    expect(code, out).to.equal(0);
+    expect(out).to.match(/^\d+ +acme\/web +build +queued .*observed, arc-runner-set /m);
+  });
 
   it('says what `shr` is, as README does', async () => {
     const read = (page: string) => readFile(join(ROOT, page), 'utf8');

@@ -17,6 +17,8 @@ export interface Granting {
 type Grant = Readonly<Record<string, unknown>>;
 
 const SHARED = 'build-host';
+/** A person is to copy it, and sees what it is. */
+const HIDDEN = /[\p{Cc}\p{Cf}\u2028\u2029]/u;
 
 /** Its variables begin as those of its tenant do. */
 export function ofTenant(draft: Draft): Draft {
@@ -119,11 +121,11 @@ function grantOf(tenant: string, drafts: readonly Draft[], left: string[]): Gran
     return [];
   });
   const exact = (field: string, values: readonly string[]): readonly string[] | undefined => {
-    const all = [...new Set(values)];
-    for (const value of all)
-      if (isGlob(value))
-        left.push(`tenants.${tenant}.${field}: \`${value}\` is a glob there; decide whether to grant it`);
-    const plain = all.filter((value) => !isGlob(value));
+    const plain = [...new Set(values)].filter((value) => {
+      const why = isGlob(value) ? 'is a glob there' : HIDDEN.test(value) ? 'holds control characters' : undefined;
+      if (why !== undefined) left.push(`tenants.${tenant}.${field}: \`${value}\` ${why}; decide whether to grant it`);
+      return why === undefined;
+    });
     return plain.length === 0 ? undefined : plain;
   };
   const names = drafts.map(({ name }) => name);
