@@ -2,7 +2,7 @@
  * Runs the `git` of this machine with none of its configuration, bounded in time, memory and size. What a repository holds
  * was written by others: nothing of it is run, checked out or followed.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { Clock } from '../../time/clock.ts';
 
 export interface GitCommand {
@@ -15,6 +15,8 @@ export interface GitCommand {
   readonly input?: string;
   readonly withinMs: number;
   readonly maxBytes: number;
+  /** Git may warn of what it leaves out, and end well. With one of these words it has failed. */
+  readonly failsWith?: RegExp;
 }
 
 export interface GitPlace {
@@ -27,8 +29,9 @@ export interface GitPlace {
   readonly clock: Pick<Clock, 'after'>;
 }
 
+/** `failed`: git's own answer. `interrupted`: it gave none, as it was killed or had no memory, processes or files. */
 export class GitError extends Error {
-  readonly kind: 'absent' | 'failed' | 'too-large' | 'too-slow' | 'ended';
+  readonly kind: 'absent' | 'failed' | 'interrupted' | 'too-large' | 'too-slow' | 'ended';
   constructor(kind: GitError['kind'], message: string) {
     super(message);
     this.name = 'GitError';
@@ -38,7 +41,7 @@ export class GitError extends Error {
 
 /** It says nothing of the repository: the same may be right a little later. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof GitError && ['absent', 'ended', 'too-slow'].includes(error.kind);
+  return error instanceof GitError && ['absent', 'ended', 'interrupted', 'too-slow'].includes(error.kind);
 }
 
 /** Words of git for people: the last lines say it. */
@@ -47,9 +50,16 @@ const MAX_WORDS = 4_096;
 const MAX_MEMORY_KIB = 1024 * 1024;
 const MAX_CPU_SECONDS = 120;
 
+/** Codes of the shell. */
+const NOT_LIMITED = 97;
+const NOT_RUN = 126;
+/** What the machine lacks: the same may be right a little later. */
+const LACKS =
+  /out of memory|cannot allocate memory|resource temporarily unavailable|too many open files|unable to create thread|input\/output error|died of signal/i;
+
 /** Not everywhere can all be limited; the size of a file can. */
 const SCRIPT = [
-  'ulimit -f "$1" || exit 97',
+  `ulimit -f "$1" || exit ${NOT_LIMITED}`,
   `ulimit -v ${MAX_MEMORY_KIB} 2>/dev/null`,
   `ulimit -t ${MAX_CPU_SECONDS} 2>/dev/null`,
   'shift',
@@ -86,13 +96,7 @@ export function runGit(command: GitCommand, place: GitPlace): Promise<Buffer> {
     `${key}=${value}`,
   ]);
   return new Promise((resolve, reject) => {
-    // In a group of its own, so that what git starts ends with it.
-    const child = spawn('/bin/sh', ['-c', SCRIPT, 'git', blocks, ...settings, ...command.arguments], {
-      cwd: folder,
-      detached: true,
-      env: environmentOf(command, place),
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = started([blocks, ...settings, ...command.arguments], folder, environmentOf(command, place));
     const chunks: Buffer[] = [];
     let bytes = 0;
     let words = '';
@@ -109,6 +113,16 @@ export function runGit(command: GitCommand, place: GitPlace): Promise<Buffer> {
       end(new GitError('too-slow', `git took longer than ${Math.round(command.withinMs / 1000)} s`)),
     );
     running.add(end);
+    const settled = (): void => {
+      cancel();
+      running.delete(end);
+    };
+    child.on('error', (error) => {
+      settled();
+      reject(notStarted(error));
+    });
+    // It may have none of its streams then.
+    if (child.pid === undefined) return;
     child.stdout.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > command.maxBytes) end(new GitError('too-large', `git printed more than ${command.maxBytes} bytes`));
@@ -117,24 +131,38 @@ export function runGit(command: GitCommand, place: GitPlace): Promise<Buffer> {
     child.stderr.on('data', (chunk: Buffer) => {
       words = (words + chunk.toString('utf8')).slice(-MAX_WORDS);
     });
-    const settled = (): void => {
-      cancel();
-      running.delete(end);
-    };
-    child.on('error', (error) => {
-      settled();
-      reject(new GitError('failed', error.message));
-    });
     child.on('close', (code, signal) => {
       settled();
       if (failure !== undefined) reject(failure);
-      else if (code === 0) resolve(Buffer.concat(chunks));
+      else if (code === 0 && command.failsWith?.test(words) !== true) resolve(Buffer.concat(chunks));
       else reject(failureOf(code, signal, words));
     });
     // Git may end before it has read all of it.
     child.stdin.on('error', () => {});
     child.stdin.end(command.input ?? '');
   });
+}
+
+/** In a group of its own, so that what git starts ends with it. */
+function started(words: readonly string[], folder: string, env: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams {
+  try {
+    return spawn('/bin/sh', ['-c', SCRIPT, 'git', ...words], {
+      cwd: folder,
+      detached: true,
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    // Of some failures, such as ENOMEM, there is no event.
+    throw notStarted(error);
+  }
+}
+
+function notStarted(error: unknown): GitError {
+  return new GitError(
+    'interrupted',
+    `git could not be started: ${error instanceof Error ? error.message : 'no reason'}`,
+  );
 }
 
 type End = (why: GitError) => void;
@@ -185,5 +213,9 @@ function failureOf(code: number | null, signal: NodeJS.Signals | null, words: st
     .filter((line) => /^(?:fatal|error|remote|ssh|git@|Host|Permission|ERROR)/i.test(line))
     .slice(-3)
     .join('; ');
-  return new GitError('failed', said === '' ? (lines.at(-1) ?? `git ended with ${code ?? signal}`) : said);
+  const isAnswer = signal === null && code !== NOT_LIMITED && code !== NOT_RUN && !LACKS.test(words);
+  return new GitError(
+    isAnswer ? 'failed' : 'interrupted',
+    said === '' ? (lines.at(-1) ?? `git ended with ${code ?? signal}`) : said,
+  );
 }

@@ -59,6 +59,8 @@ const ENTRY_BYTES = 64;
 /** Whoever may push into one folder must not keep the others from being read: what is much too large stays where it is. */
 const LARGEST_BLOB = '1m';
 const CONFIG = 'config';
+/** Without it git does not take a folder for a repository. */
+const HEAD = 'HEAD';
 /** As it was made. */
 const MADE = 'config.made';
 const MAX_SUBJECT = 120;
@@ -66,11 +68,16 @@ const MAX_SUBJECT = 120;
 const HISTORY = 100;
 /** So many packs make reading slow: then it is fetched anew. */
 const MAX_PACKS = 200;
+/** So often in a row a repository has to be unreadable to count as broken, and what was kept in it as lost. */
+const MAX_UNREADABLE = 3;
 
 export class GitRepository {
   readonly #options: RepositoryOptions;
   readonly #limits: RepositoryLimits;
+  /** In a row: of fetching, of reading what is kept, of keeping. */
   #failures = 0;
+  #unreadable = 0;
+  #unkept = 0;
   /** By commit: the repository before this one that has it. */
   readonly #before = new Map<string, string>();
 
@@ -84,6 +91,18 @@ export class GitRepository {
    * with a GitError where that cannot be told now.
    */
   async last(): Promise<readonly Commit[]> {
+    try {
+      const found = await this.#last();
+      this.#unreadable = 0;
+      return found;
+    } catch (error) {
+      // Whatever has killed git says nothing of the repository, however often.
+      if (!isPassing(error)) this.#unreadable += 1;
+      throw error;
+    }
+  }
+
+  async #last(): Promise<readonly Commit[]> {
     const usual = this.#place('repository');
     await settle(usual.folder);
     const whole = await this.#keptIn(['repository', 'kept'], READ);
@@ -110,7 +129,13 @@ export class GitRepository {
   /** It counts: `last` ends with this one, whatever is fetched later. */
   async keep(commit: string, read: 'part' | 'whole'): Promise<void> {
     const lines = read === 'part' ? [`update ${PART} ${commit}`] : [`update ${READ} ${commit}`, `delete ${PART}`];
-    await this.#git(this.#place('repository'), ['update-ref', '--stdin'], { input: `${lines.join('\n')}\n` });
+    try {
+      await this.#git(this.#place('repository'), ['update-ref', '--stdin'], { input: `${lines.join('\n')}\n` });
+      this.#unkept = 0;
+    } catch (error) {
+      if (!isPassing(error)) this.#unkept += 1;
+      throw error;
+    }
     if (read === 'part') this.#before.delete(commit);
     else this.#before.clear();
     await this.#forget(read === 'part' ? ['part'] : ['part', 'kept']);
@@ -135,7 +160,8 @@ export class GitRepository {
   async #fetch(): Promise<Commit> {
     const usual = this.#place('repository');
     // One that was broken by whatever does not stay so.
-    const isAnew = this.#failures >= 2 || !(await isThere(join(usual.folder, MADE))) || (await this.#isFull(usual));
+    const isBroken = this.#failures >= 2 || this.#unkept >= 2;
+    const isAnew = isBroken || !(await isThere(join(usual.folder, MADE))) || (await this.#isFull(usual));
     if (!isAnew) {
       await unlock(usual.folder);
       await this.#fetchInto(usual);
@@ -154,7 +180,11 @@ export class GitRepository {
 
   /** With what there is to begin with, until another counts. */
   async #setAside(usual: GitPlace): Promise<void> {
-    const has = async (ref: string) => (await this.#commitIfIn(usual, ref)) !== undefined;
+    const has = (ref: string) =>
+      this.#isIn(usual, ref).catch((error: unknown) => {
+        if (isPassing(error) || this.#failures + this.#unkept < MAX_UNREADABLE) throw error;
+        return false;
+      });
     const name = (await has(READ)) ? 'kept' : (await has(PART)) ? 'part' : undefined;
     if (name !== undefined) {
       await this.#forget(name === 'kept' ? ['part', 'kept'] : ['part']);
@@ -297,12 +327,22 @@ export class GitRepository {
     }
   }
 
-  /** Undefined: there is none, or it is broken. */
+  /** Undefined: there is none, or it has been broken for a while. */
   async #commitIfIn(place: GitPlace, ref = REF): Promise<Commit | undefined> {
-    return await this.#commitIn(place, ref).catch((error: unknown) => {
-      if (isPassing(error)) throw error;
+    try {
+      return (await this.#isIn(place, ref)) ? await this.#commitIn(place, ref) : undefined;
+    } catch (error) {
+      if (isPassing(error) || this.#unreadable < MAX_UNREADABLE) throw error;
       return undefined;
-    });
+    }
+  }
+
+  /** False by git's own answer alone: that it could not tell does not mean that there is none. */
+  async #isIn(place: GitPlace, ref: string): Promise<boolean> {
+    if (!(await isThere(join(place.folder, HEAD)))) return false;
+    const words = ['for-each-ref', '--format=%(refname)', ref];
+    const printed = await this.#git(place, words, { failsWith: /ignoring (?:broken|dangling)/ });
+    return printed.toString('utf8').split('\n').includes(ref);
   }
 
   async #commitIn(place: GitPlace, ref = REF): Promise<Commit> {
@@ -444,8 +484,12 @@ async function packsIn(folder: string): Promise<readonly { readonly bytes: numbe
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'no reason';
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw new GitError('interrupted', `its copy here cannot be read: ${code}`);
+  }
 }

@@ -321,6 +321,8 @@ export function cureOf(error: unknown): string {
   if (error instanceof Refused) return 'Correct the branch, or `sources` in dispatcher.yaml.';
   if (error instanceof GitError && error.kind === 'absent')
     return 'Install git 2.31 or later where the dispatcher runs. Its image has git if it was built on a base that has: see docs/configuration.md, "Registrations in git".';
+  if (error instanceof GitError && error.kind === 'interrupted')
+    return 'It is tried again by itself. Check that the machine of the dispatcher has memory, processes and files left.';
   if (error instanceof GitError && error.kind === 'too-large')
     return 'Keep registrations in a repository of their own.';
   return 'Check `sources` in dispatcher.yaml, and that the host can be reached from here.';

@@ -655,9 +655,7 @@ describe('registrations in a git repository', function () {
         await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
         await remote.commit('second');
         await rm(join(folder, 'repository', 'config.made'));
-        const git = (process.env['PATH'] ?? '').split(':').map((place) => `${place}/git`);
-        const slow = `case "$*" in *refs/shr/read*) sleep 30 & wait;; esac\n`;
-        await fakeGit(`${slow}for one in ${git.join(' ')}; do [ -x "$one" ] && exec "$one" "$@"; done`);
+        await fakeGit(`case "$*" in *refs/shr/read*) sleep 30 & wait;; esac\n${realGit()}`);
         const environment = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
         const again = sourceOf({ ...bounded, environment, limits: { readMs: 3_000 } });
         await again.wake();
@@ -668,6 +666,91 @@ describe('registrations in a git repository', function () {
         expect(await textsOf(later)).to.deep.equal(after);
         expect(later.isKnown).to.equal(true);
       });
+
+      for (const [how, ends] of [
+        ['is killed', 'kill -9 $$'],
+        ['has no memory', 'echo "fatal: Out of memory, malloc failed (tried to allocate 4096 bytes)" >&2; exit 128'],
+        ['cannot be run', 'echo "$0: 1: exec: git: Cannot allocate memory" >&2; exit 126'],
+        ['fails without a word', 'exit 1'],
+      ] as const) {
+        for (const [what, pushed, message] of [
+          ['has a folder that is too large', large(), 'what it said before is in force'],
+          ['has none of the folders', undefined, 'has no folder teams/*'],
+        ] as const) {
+          it(`stay where git ${how} at a start, and the latest commit ${what}`, async () => {
+            await remote.write(before);
+            const first = await remote.commit('first');
+            const source = sourceOf(bounded);
+            await source.wake();
+            source.stop();
+            if (pushed === undefined) {
+              await remote.git('rm', '--quiet', '-r', 'teams');
+              await remote.write({ 'elsewhere.yaml': '1' });
+            } else await remote.write(pushed);
+            await remote.commit('second');
+            const refused = await started(bounded);
+            await refused.wake();
+            refused.stop();
+            expect(refused.state.problem?.message).to.include(message);
+            const mark = join(folder, 'ended-once');
+            const once = `case "$*" in *refs/shr/read*) [ -e '${mark}' ] || { touch '${mark}'; ${ends}; };; esac\n`;
+            await fakeGit(once + realGit());
+            const environment = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
+            const again = await started({ ...bounded, environment });
+            await again.wake();
+            again.stop();
+            expect(await readdir(folder)).to.include('ended-once');
+            expect(await textsOf(again)).to.deep.equal(before);
+            expect(again.isKnown).to.equal(true);
+            expect(again.state.problem?.message).to.include(message);
+            if (pushed === undefined) expect(again.state.commit?.sha).to.equal(first);
+          });
+        }
+      }
+
+      it('stay where git is killed as it says what is kept, and the repository is fetched anew', async () => {
+        await remote.write(before);
+        await remote.commit('first');
+        const source = sourceOf(bounded);
+        await source.wake();
+        source.stop();
+        await remote.write({ ...large(), 'teams/victim/victim.yaml': 'two' });
+        await remote.commit('second');
+        await rm(join(folder, 'repository', 'config.made'));
+        const mark = join(folder, 'fetched');
+        const anew = `case "$*" in *--no-write-fetch-head*) touch '${mark}';; *refs/shr/read*) [ -e '${mark}' ] && kill -9 $$;; esac\n`;
+        await fakeGit(anew + realGit());
+        const again = sourceOf({ ...bounded, environment: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` } });
+        await again.wake();
+        again.stop();
+        expect(again.state.problem?.message).to.include('SIGKILL');
+        const later = await started(bounded);
+        await later.wake();
+        expect(await textsOf(later)).to.deep.equal(after);
+        expect(later.isKnown).to.equal(true);
+      });
+
+      for (const [what, file] of [
+        ['what it names is broken', join('objects', 'pack')],
+        ['its own file is broken', join('refs', 'shr', 'read')],
+        ['it is no repository any more', 'HEAD'],
+      ] as const) {
+        it(`are those of the latest commit in the end where a kept one cannot be read, as ${what}`, async () => {
+          await remote.write(before);
+          await remote.commit('first');
+          const source = sourceOf(bounded);
+          await source.wake();
+          source.stop();
+          await rm(join(folder, 'repository', file), { recursive: true });
+          if (file.endsWith('read')) await writeFile(join(folder, 'repository', file), '');
+          await remote.write({ 'teams/victim/victim.yaml': 'two' });
+          await remote.commit('second');
+          const again = await started(bounded);
+          for (let tries = 0; tries < 10; tries += 1) await again.wake();
+          expect(await textsOf(again)).to.deep.equal(after);
+          expect(again.state.problem).to.equal(null);
+        });
+      }
 
       it('are read of what was kept before anything newer where the start could not read it', async () => {
         await remote.write(before);
@@ -789,6 +872,21 @@ describe('registrations in a git repository', function () {
     expect(await readdir(folder)).to.not.include('went-on');
   });
 
+  it('say why git could not be started, and stay', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    await remote.commit('first');
+    const one = sourceOf();
+    await one.wake();
+    one.stop();
+    // More than the system gives to a process.
+    const source = sourceOf({ environment: { PATH: `/${'x'.repeat(300_000)}` } });
+    await source.open();
+    await source.wake();
+    expect(source.state.problem?.message).to.include('git could not be started: spawn E2BIG');
+    expect(source.state.problem?.cure).to.match(/^It is tried again by itself\./);
+    expect(source.isKnown).to.equal(false);
+  });
+
   it('are fetched with a token that no other user of the machine can see', async () => {
     const seen = join(folder, 'seen');
     await fakeGit(`{ echo "ARGV $*"; env; } >> '${seen}'; exit 1`);
@@ -848,6 +946,12 @@ describe('registrations in a git repository', function () {
     expect(fetches).to.have.length(3);
     source.stop();
   });
+
+  /** The last lines of a fake: the rest is done by the real one. */
+  function realGit(): string {
+    const places = (process.env['PATH'] ?? '').split(':').map((place) => `${place}/git`);
+    return `for one in ${places.join(' ')}; do [ -x "$one" ] && exec "$one" "$@"; done`;
+  }
 
   async function fakeGit(script: string): Promise<void> {
     await mkdir(join(folder, 'bin'), { recursive: true });
