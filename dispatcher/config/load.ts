@@ -1230,7 +1230,7 @@ async function readOne(entry: RegistrationEntry, parts: Parts, earlier?: string)
   found.files.add(file);
   const [tenant, rival] = owners;
   if (tenants !== undefined && tenant === undefined) {
-    const cure = `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
+    const cure = `Rename it to what a tenant was granted there, or add \`tenants.${name}\`, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
     const message = 'dispatcher.yaml does not assign this registration to a tenant';
     return { ...unread(name, file, message, cure), isRefused: true };
   }

@@ -38,7 +38,7 @@ To change or leave, change or remove the file in the same way. Jobs that run are
 git clone https://github.com/${repository} ../shr
 git -C ../shr checkout ${ref}
 make -C ../shr deps
-shr() { ../shr/node_modules/.bin/node ../shr/dispatcher/cli/shr.mjs "$@"; }
+clone=$(cd ../shr && pwd) && shr() { "$clone/node_modules/.bin/node" "$clone/dispatcher/cli/shr.mjs" "$@"; }
 \`\`\`
 
 Its \`docs/\` has more: \`tenants.md\`, \`labels.md\`, \`registrations.md\`.
