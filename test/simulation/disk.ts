@@ -18,6 +18,9 @@ export interface DiskOptions extends Pick<SqliteOptions, 'areStrangers'> {
   readonly clock: Clock;
 }
 
+/** With salts that change when the log begins anew: https://sqlite.org/fileformat2.html#walformat */
+const WAL_HEADER_BYTES = 32;
+
 export class Disk {
   readonly #options: DiskOptions;
   readonly #folder = mkdtempSync(join(tmpdir(), 'simulated-disk-'));
@@ -38,9 +41,16 @@ export class Disk {
       writeFileSync(`${path}-wal`, this.#image.log);
     }
     const boot = this.#boots;
+    let image: Image | undefined;
     const sync = async (): Promise<void> => {
       // Of a machine that is off nothing reaches the disk.
-      if (boot === this.#boots) this.#image = { database: readFileSync(path), log: readFileSync(`${path}-wal`) };
+      if (boot !== this.#boots) return;
+      const log = readFileSync(`${path}-wal`);
+      // Until a log begins anew, it has all that was brought from it into the file.
+      const isSameLog =
+        log.length > 0 && image?.log.subarray(0, WAL_HEADER_BYTES).equals(log.subarray(0, WAL_HEADER_BYTES));
+      image = { database: isSameLog && image ? image.database : readFileSync(path), log };
+      this.#image = image;
     };
     const ledger = await openSqliteLedger({
       ...options,
