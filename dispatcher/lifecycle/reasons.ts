@@ -7,13 +7,14 @@ import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts'
 import type { Board } from './board.ts';
 import { ruleFor } from './breaker-rules.ts';
 import { expectedEndMs } from './drain-plan.ts';
+import { failedStart, mayHaveFailed } from './failed-start.ts';
 import { heldReason, supplyReason } from './job-reason.ts';
 import type { Permits } from './permits.ts';
 import { closedWords, NEXT, waitReason } from './wait-reason.ts';
 
 export interface ReasonSources {
   readonly clock: Pick<Clock, 'now'>;
-  readonly ledger: Pick<Ledger, 'jobs' | 'laneCounts' | 'output' | 'runners'>;
+  readonly ledger: Pick<Ledger, 'jobs' | 'laneCounts' | 'output' | 'runners' | 'timeline'>;
   readonly board: Board;
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
@@ -32,6 +33,8 @@ export interface ReasonSources {
 
 /** Runners looked at for one reason. */
 const MAX_RUNNERS = 100;
+/** Of those, looked at for how they ended. */
+const MAX_TIMELINES = 10;
 /** The reasons of the others are told. */
 const COUNTED = 'it is being counted: its runner follows';
 const leaveOut = (): void => {};
@@ -106,23 +109,28 @@ export class Reasons {
   }
 
   /**
-   * How the last launch failed for the jobs that wait, until one went better. A closed backend says it with its own words;
-   * once it is open again, nothing else would.
+   * How the last start failed while the jobs wait, until one went better. A closed backend says it with its own words; once it
+   * is open again, nothing else would. When things happened counts, not when a runner was made: one that waited ready for
+   * jobs is older than the job that it gets.
    */
   async #failedBefore({ lane, oldestQueuedSinceMs }: LaneCounts): Promise<string> {
+    if (oldestQueuedSinceMs === null) return '';
+    const { ledger } = this.#sources;
     const states = ['starting', 'online', 'busy', 'finishing', 'draining', 'gone'] as const;
-    const runners = await this.#sources.ledger.runners({ laneKey: lane.key, states, limit: MAX_RUNNERS }, leaveOut);
-    let wasAccepted = false;
-    for (const { busyAtMs, candidate, createdAtMs, failure, instanceId, onlineAtMs, specHash, state } of runners) {
-      if (onlineAtMs !== null || busyAtMs !== null) return '';
-      if (oldestQueuedSinceMs === null || createdAtMs < oldestQueuedSinceMs) return '';
-      // Of another image.
-      if (specHash !== lane.specHash || candidate !== null) continue;
-      const [, backend] = failure?.source.split('/') ?? [];
-      const isOver = wasAccepted && failure !== null && ruleFor(failure.kind)?.healedBy === 'accepted';
-      if (failure !== null && state !== 'starting' && backend !== undefined && !isOver)
-        return `; an earlier start failed on ${backend}: ${this.#earlierWords(failure)}`;
-      wasAccepted ||= instanceId !== null;
+    const runners = await ledger.runners({ laneKey: lane.key, states, limit: MAX_RUNNERS }, leaveOut);
+    const failed = runners
+      // Not those of another image.
+      .filter((one) => one.specHash === lane.specHash && one.candidate === null && mayHaveFailed(one))
+      .flatMap((runner) => (runner.failure === null ? [] : [{ runner, failure: runner.failure }]))
+      .filter(({ failure }) => !isOver(failure, runners, lane.specHash))
+      .sort((a, b) => b.failure.atMs - a.failure.atMs);
+    for (const { runner, failure } of failed.slice(0, MAX_TIMELINES)) {
+      const end = failedStart(runner, await ledger.timeline(runner.name));
+      if (end === undefined) continue;
+      const onlineAtMs = Math.max(...runners.filter((one) => one !== runner).map(cameOnlineAtMs));
+      if (end.atMs < oldestQueuedSinceMs || onlineAtMs >= end.atMs) return '';
+      const [, backend = ''] = failure.source.split('/');
+      return `; an earlier start failed on ${backend}: ${this.#earlierWords(failure)}`;
     }
     return '';
   }
@@ -158,4 +166,16 @@ export class Reasons {
     const output = job.passedOverBy === null ? undefined : await ledger.output(job.passedOverBy);
     return heldReason(job, runnerGroup, output);
   }
+}
+
+function cameOnlineAtMs({ busyAtMs, onlineAtMs }: RunnerRow): number {
+  return Math.max(onlineAtMs ?? 0, busyAtMs ?? 0);
+}
+
+/** Where the service only had to take a launch again, and has taken one since. */
+function isOver({ atMs, kind }: Failure, runners: readonly RunnerRow[], specHash: string): boolean {
+  if (ruleFor(kind)?.healedBy !== 'accepted') return false;
+  return runners.some(
+    (one) => one.specHash === specHash && one.candidate === null && one.instanceId !== null && one.createdAtMs >= atMs,
+  );
 }

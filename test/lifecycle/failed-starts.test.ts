@@ -275,6 +275,33 @@ describe('whether a start failed', () => {
       .and.not.include('no such file');
   });
 
+  it('is not told of a container that reported a failure and was not needed any more', async () => {
+    await open();
+    const ids = [1, 2];
+    for (const jobId of ids) {
+      fixture.jobs.set(keyOf(jobId), told(fixture, { jobId }));
+      await fixture.tell(told(fixture, { jobId }));
+    }
+    await fixture.advance(2 * SECOND);
+    for (const [name, instance] of fixture.instances) {
+      const reason = { kind: 'no-stock', message: 'zone full' } as const;
+      fixture.instances.set(name, { ...instance, state: 'pending', reason });
+    }
+    await fixture.advance(10 * SECOND);
+    const cancelled = told(fixture, { jobId: 2, status: 'completed', conclusion: 'cancelled' });
+    fixture.jobs.set(keyOf(2), cancelled);
+    await fixture.tell(cancelled);
+    await fixture.advance(65 * SECOND);
+    const ended = (await fixture.ledger.runners({ states: ['draining', 'gone'], limit: 10 }, 'reject')).map(
+      ({ failure, onlineAtMs }) => [failure?.kind, onlineAtMs],
+    );
+    expect(ended, 'it keeps what it reported').to.deep.equal([['no-stock', null]]);
+    const job = await fixture.ledger.job(keyOf(1));
+    const words = job === undefined ? undefined : await fixture.engine.jobReason(job);
+    expect(words).to.include('has been starting').and.not.include('an earlier start failed');
+    await expectNoFailedStart();
+  });
+
   describe('is not known of a container that was adopted', () => {
     async function adopt(reason: InstanceReason, registered: boolean): Promise<string> {
       fixture = await openEngineFixture({ registrations: [registration('acme')] });

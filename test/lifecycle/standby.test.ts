@@ -139,6 +139,37 @@ describe('standby', () => {
     expect(second.answer).to.deep.equal({ kind: 'jit', encodedJitConfig: `jit-of-${nameOf(1)}` });
   });
 
+  it('says with the reason of its job how one that was older than the job and got it has failed', async () => {
+    await open();
+    const { name } = await readyOne();
+    await fixture.advance(30 * MINUTE);
+    asks(name);
+    await fixture.advance(100);
+    const job = told(fixture, { jobId: 1 });
+    fixture.jobs.set('github.com/acme/web/1', job);
+    await fixture.tell(job);
+    await fixture.advance(1_000);
+    expect(await row(name)).to.include({ state: 'starting', forJobKey: 'github.com/acme/web/1' });
+    const reason = async () => {
+      const known = await fixture.ledger.job('github.com/acme/web/1');
+      return known === undefined ? undefined : await fixture.engine.jobReason(known);
+    };
+    expect(await reason()).to.not.include('an earlier start failed');
+    const instance = fixture.instances.get(name);
+    if (instance === undefined) throw new Error('its container is gone');
+    const broken = { kind: 'exited', message: 'exec /bin/sh: no such file', exitCode: 127 } as const;
+    fixture.instances.set(name, { ...instance, state: 'failed', reason: broken });
+    await fixture.advance(10_000);
+    expect(await reason()).to.match(/has been starting.*; an earlier start failed on .*no such file/);
+    const next = [...fixture.runners.values()].find((one) => one.name !== name);
+    if (next === undefined) throw new Error('no other one was registered');
+    next.online = true;
+    await fixture.advance(20_000);
+    expect(await reason())
+      .to.include('has been online')
+      .and.not.include('an earlier start failed');
+  });
+
   it('gives no job to one whose connection is closed: a container of its own serves it', async () => {
     await open();
     const { name, asked } = await readyOne();

@@ -3,7 +3,7 @@ import { MINUTE, SECOND } from '../../../time/units.ts';
 import { backendSource, type Failure, instanceFailure, ownFailure } from '../../failures/failure.ts';
 import type { RunnerPatch, RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext } from './event.ts';
-import { awaitsLastWord, ENDED_EARLY, ENDED_SOON, endedUnseen, endedWell, isNewAhead } from './last-word.ts';
+import { awaitsLastWord, ENDED_EARLY, ENDED_SOON, endedUnseen, endedWell, isNewAhead, VANISHED } from './last-word.ts';
 import {
   ADOPTED,
   acceptedState,
@@ -166,7 +166,7 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
       if (proven) {
         const known = runner.failure ?? vanishedAhead(runner, context);
         const failed = known === null ? {} : { failure: known };
-        return drainNow(runner, 'its container vanished', context, { ...patch, instanceState: 'absent', ...failed });
+        return drainNow(runner, VANISHED, context, { ...patch, instanceState: 'absent', ...failed });
       }
       return quiet(runner, context, patch);
     case 'online':
@@ -174,7 +174,7 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
     case 'finishing':
       if (awaitsLastWord(runner)) return ignored('it has ended, and GitHub is asked whether it ran a job');
       return proven
-        ? drainNow(runner, 'its container vanished', context, {
+        ? drainNow(runner, VANISHED, context, {
             ...patch,
             instanceState: 'absent',
             ...(isNewAhead(runner, context, firstMissAtMs) ? { failure: vanishedAhead(runner, context) } : {}),

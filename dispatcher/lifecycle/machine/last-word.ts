@@ -16,6 +16,7 @@ const UNHEARD_MS = 2 * MINUTE;
 
 export const ENDED_EARLY = 'its container ended before it came online';
 export const ENDED_SOON = 'its container ended soon after it came online, without a job';
+export const VANISHED = 'its container vanished';
 
 /** Whether it ran a job is not known yet. */
 export function awaitsLastWord(runner: RunnerRow): boolean {

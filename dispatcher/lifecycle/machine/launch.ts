@@ -15,6 +15,8 @@ import {
   saying,
 } from './step.ts';
 
+export const LAUNCH_FAILED = 'the launch failed';
+
 export function onCalling(
   runner: RunnerRow,
   event: Extract<RunnerEvent, { readonly kind: 'calling' }>,
@@ -105,16 +107,10 @@ export function onLaunchFailed(
   const instanceState = event.kind === 'launch-refused' ? 'none' : calledState(runner);
   switch (runner.state) {
     case 'creating':
-      return drainNow(runner, 'the launch failed', context, { instanceState, failure: event.failure });
+      return drainNow(runner, LAUNCH_FAILED, context, { instanceState, failure: event.failure });
     case 'draining':
       if (runner.instanceState === 'maybe' && instanceState === 'none') {
-        return note(
-          runner,
-          'the launch failed',
-          context,
-          { instanceState, nextCheckAtMs: context.nowMs },
-          event.failure,
-        );
+        return note(runner, LAUNCH_FAILED, context, { instanceState, nextCheckAtMs: context.nowMs }, event.failure);
       }
       return ignored('it is being taken down already');
     case 'starting':
