@@ -144,7 +144,10 @@ const organizationDefaultsSchema = z.object({
    * of it was read yet, and `forced` admits no job until then. Earlier versions do not tell.
    */
   state: z.enum(['read', 'absent', 'unread']).optional(),
-  /** Since when that is so. */
+  /**
+   * Since when that is so at least: when the dispatcher read it first since its start, or saw it change. Where `unread`: since
+   * when it asks.
+   */
   since: time.default(null),
   /** `acme/.github-private/shr.yaml`; null: there is none that its credentials see, or none was read yet. */
   file: z.string().nullable(),
@@ -153,7 +156,15 @@ const organizationDefaultsSchema = z.object({
   /** When GitHub last said what is in it. */
   readAt: time,
   /** Why it cannot be read now, or as it is now: what is in force stays. */
-  problem: z.object({ reason: z.string(), since: time }).nullable().default(null),
+  problem: z
+    .object({
+      reason: z.string(),
+      since: time,
+      /** The file that is there and has problems; null: GitHub did not give it. */
+      file: z.string().nullable().default(null),
+    })
+    .nullable()
+    .default(null),
   /** Of its defaults, those that no label could ask for. */
   unused: z.array(z.string()),
 });

@@ -153,7 +153,7 @@ export function organizationView({
     file: file?.file ?? null,
     blob: file?.blob ?? null,
     readAt: iso(readAtMs),
-    problem: problem === undefined ? null : { reason: problem.reason, since: iso(problem.sinceMs) },
+    problem: problem === undefined ? null : { reason: problem.reason, since: iso(problem.sinceMs), file: problem.file },
     unused: [...unused],
   };
 }

@@ -28,12 +28,22 @@ export interface OrganizationStatus {
   readonly file: OrganizationFile | null | undefined;
   /** Of the last answer of GitHub. */
   readonly readAtMs: number | null;
-  /** Since when `file` is what it is; of what was not read yet, since when it is asked for. */
+  /**
+   * Since when `file` is what it is, as far as this process has seen: it may have been so before its first read. Of what was not
+   * read yet, since when this process asks for it.
+   */
   readonly sinceMs: number;
   /** Why it cannot be read now, or as it is now. */
-  readonly problem: { readonly reason: string; readonly sinceMs: number } | undefined;
+  readonly problem: Unusable | undefined;
   /** Defaults of it that no label could ask for: `defaults.cpu`. */
   readonly unused: readonly string[];
+}
+
+export interface Unusable {
+  readonly reason: string;
+  readonly sinceMs: number;
+  /** The file that is there and has problems; null: GitHub did not give it. */
+  readonly file: string | null;
 }
 
 export interface OrganizationProblem {
@@ -51,7 +61,7 @@ interface State {
   file: OrganizationFile | null | undefined;
   readAtMs: number | null;
   sinceMs: number;
-  problem: (OrganizationProblem & { readonly reason: string }) | undefined;
+  problem: (OrganizationProblem & Unusable) | undefined;
   failures: number;
   cancel: (() => void) | undefined;
 }
@@ -215,7 +225,7 @@ export class OrganizationDefaults {
       state.readAtMs = this.#options.clock.now();
       if (read === undefined) this.#put(name, state, null);
       else if (read.ok) this.#put(name, state, read.file);
-      else this.#fail(name, state, problemsInWords(read.problems.map(formatProblem)));
+      else this.#fail(name, state, problemsInWords(read.problems.map(formatProblem)), found?.file);
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
       if (this.#stopped || this.#states.get(name) !== state) return;
@@ -238,19 +248,22 @@ export class OrganizationDefaults {
     this.#options.onChange();
   }
 
-  #fail(name: string, state: State, reason: string): void {
+  #fail(name: string, state: State, reason: string, file: string | null = null): void {
     state.failures += 1;
-    const after =
-      state.file === undefined
-        ? 'nothing of them was read yet'
-        : 'until then what was read last without a problem holds';
-    const message = `the defaults of its organization cannot be read: ${reason}; ${after}`;
+    const message = `the defaults of its organization cannot be read: ${reason}; ${heldUntilThen(state.file, file)}`;
     if (state.problem?.message === message) return;
-    state.problem = { reason, message, sinceMs: state.problem?.sinceMs ?? this.#options.clock.now() };
+    state.problem = { reason, message, file, sinceMs: state.problem?.sinceMs ?? this.#options.clock.now() };
     this.#options.log.warn('organization-defaults-unread', { registration: name, reason: message });
     // Why jobs are refused is another reason now.
     if (state.file === undefined && state.mode === 'forced') this.#options.onChange();
   }
+}
+
+/** `broken`: the file that is there. */
+function heldUntilThen(file: State['file'], broken: string | null): string {
+  if (file === undefined) return 'nothing of them was read yet';
+  if (file !== null) return 'until then what was read last without a problem holds';
+  return `until then nothing is limited, ${broken === null ? 'because there was no file' : 'as before it was there'}`;
 }
 
 /** Undefined: it does not ask. */

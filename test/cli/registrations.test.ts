@@ -124,7 +124,12 @@ describe('shr registrations', () => {
     const base = { readAtMs: NOW - MINUTE, sinceMs: NOW - 60 * MINUTE, problem: undefined, unused: [] } as const;
     const blob = '9e26dfeeb6e641a33dae4961196235bdb965b21b';
     const file = { file: 'acme/.github-private/shr.yaml', blob, policy: {}, defaults: {}, places: {} };
-    const problem = { reason: 'Resource not accessible. Give it Contents: read', sinceMs: NOW - 2 * MINUTE };
+    const problem = {
+      reason: 'Resource not accessible. Give it Contents: read',
+      sinceMs: NOW - 2 * MINUTE,
+      file: null,
+    };
+    const broken = { reason: `${file.file}:1:10: it ends early.`, sinceMs: NOW - 2 * MINUTE, file: file.file };
     const shown = async (status: Partial<OrganizationStatus>, mode: OrganizationStatus['mode'] = 'forced') => {
       const all = { ...base, mode, file: undefined, ...status };
       const own = await openFixture({ organizationOf: (name) => (name === 'acme' ? all : undefined) });
@@ -136,18 +141,33 @@ describe('shr registrations', () => {
       }
     };
     const of =
-      'of acme/.github-private/shr.yaml (blob 9e26dfeeb6e6), in force since 2026-03-04T11:00:00.000Z, read 1m00s ago';
+      'of acme/.github-private/shr.yaml (blob 9e26dfeeb6e6), in force since at least 2026-03-04T11:00:00.000Z, read 1m00s ago';
     const none = 'no shr.yaml in .github-private or .github that its credentials see, read 1m00s ago';
     for (const [status, words] of [
       [{ file }, `forced, ${of}`],
       [{ file, unused: ['defaults.cpu'] }, `forced, ${of}; not used, because it is not allowed: defaults.cpu`],
       [{ file, problem }, `forced, ${of}. It cannot be read now (for 2m00s): ${problem.reason}`],
-      [{ file: null }, `forced, ${none}: nothing is limited since 2026-03-04T11:00:00.000Z`],
+      [{ file: null }, `forced, ${none}: nothing is limited since at least 2026-03-04T11:00:00.000Z`],
       [
         { readAtMs: null },
-        'forced, not read yet, asked for since 2026-03-04T11:00:00.000Z: no job is admitted before it was read',
+        'forced, not read yet, asked for since at least 2026-03-04T11:00:00.000Z: no job is admitted before it was read',
       ],
-      // What GitHub gave could not be used: it is not that there is none.
+      [
+        { file, problem: broken },
+        `forced, of ${file.file} (blob 9e26dfeeb6e6), in force since at least 2026-03-04T11:00:00.000Z. As it is now, read 1m00s ago, it has problems, and is not in force (for 2m00s): ${broken.reason}`,
+      ],
+      [
+        { file: null, problem: broken },
+        `forced, nothing is limited since at least 2026-03-04T11:00:00.000Z, because there was no shr.yaml. ${file.file} is there now, read 1m00s ago: it has problems, and is not in force (for 2m00s): ${broken.reason}`,
+      ],
+      [
+        { file: null, problem },
+        `forced, no shr.yaml in .github-private or .github that its credentials see, read 1m00s ago: nothing is limited since at least 2026-03-04T11:00:00.000Z. It cannot be read now (for 2m00s): ${problem.reason}`,
+      ],
+      [
+        { problem: broken },
+        `forced, nothing in force: no job is admitted before it was read. ${file.file} is there, read 1m00s ago: it has problems, and is not in force (for 2m00s): ${broken.reason}`,
+      ],
       [
         { problem },
         `forced, nothing in force: no job is admitted before it was read. It could not be read (for 2m00s): ${problem.reason}`,
@@ -156,7 +176,7 @@ describe('shr registrations', () => {
       expect(await shown(status)).to.equal(words);
     }
     expect(await shown({ readAtMs: null }, 'default')).to.equal(
-      'default, not read yet, asked for since 2026-03-04T11:00:00.000Z: the registration alone counts until then',
+      'default, not read yet, asked for since at least 2026-03-04T11:00:00.000Z: the registration alone counts until then',
     );
     expect((await run(registrationsCommand, ['show', 'acme', '--url', fixture.url])).out).not.to.match(
       /^organization /m,

@@ -146,6 +146,13 @@ describe('reading the defaults of organizations', () => {
     await pass(clock, 20 * MINUTE);
     expect(status()).to.include({ sinceMs: none?.sinceMs });
     expect(status()?.readAtMs).to.be.greaterThan(none?.readAtMs ?? 0);
+    write('policy: {');
+    await pass(clock, 6 * MINUTE);
+    expect(status(), 'what is there has problems').to.include({ file: null, sinceMs: none?.sinceMs });
+    expect(status()?.problem?.file).to.equal(FILE);
+    expect(defaults.problemOf('acme')?.message)
+      .to.include(`${FILE}:1:`)
+      .and.include('nothing is limited, as before it was there');
     const writtenAtMs = clock.now();
     write('policy: { maxCpu: 4 }');
     await pass(clock, 6 * MINUTE);
@@ -155,6 +162,7 @@ describe('reading the defaults of organizations', () => {
     await pass(clock, 6 * MINUTE);
     expect(status()?.file?.policy).to.deep.equal({ maxCpu: 4 });
     expect(status()?.problem?.reason).to.include('Contents: read').and.not.include('in force');
+    expect(status()?.problem?.file).to.equal(null);
     expect(status()?.problem?.sinceMs).to.be.within(awayAtMs, awayAtMs + 6 * MINUTE);
   });
 
