@@ -7,7 +7,7 @@ import { fileProblem, systemFiles } from '../config/files.ts';
 import { isRecord } from '../config/salvage.ts';
 import { NAME } from '../config/schema.ts';
 import { importDocuments } from './import/documents.ts';
-import { type Draft, type Imported, Names, type Variable, variablesIn } from './import/draft.ts';
+import { type Draft, EACH, type Imported, Names, type Variable, variablesIn } from './import/draft.ts';
 import { fateLines, type Verdict } from './import/fields.ts';
 import { type Granting, grantsFor, ofTenant, onShared } from './import/grants.ts';
 import { importMakefiles } from './import/older.ts';
@@ -71,9 +71,9 @@ interface Written extends Omit<Draft, 'registration' | 'isBackendOpen'> {
 
 async function importAll(files: readonly string[], options: ImportOptions, terminal: Terminal): Promise<void> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
-  const names = new Names(options.tenant);
   const platform = await platformIn(join(at(options.out), '..', 'dispatcher.yaml'));
   const isTenants = options.tenant !== undefined || platform.hasTenants;
+  const names = new Names(options.tenant ?? (isTenants ? EACH : undefined));
   const before: Draft[] = [];
   const drafts: Draft[] = [];
   const written: Written[] = [];

@@ -713,6 +713,19 @@ runner_config:
       expect(await problems()).to.deep.equal([]);
     });
 
+    it('gives a label that entries share to the first, so that what is written is valid', async () => {
+      const arm = entry('amazon');
+      const x64 = { ...arm, runner_config: { ...arm.runner_config, runner_architecture: 'x64' } };
+      await write({ 'runners.json': JSON.stringify({ 'linux-arm64': arm, 'linux-x64': x64 }) });
+      const { out } = await run('runners.json', '--organization', 'acme');
+      expect((await registration('linux-arm64')).labels).to.deep.equal(['amazon']);
+      expect((await registration('linux-x64')).labels).to.deep.equal(['linux-x64']);
+      expect(out)
+        .to.include('labelMatchers[0][2]: that label selects linux-arm64, as it can select one registration')
+        .and.include('secret: set TENANT_LINUX_X64_APP_KEY to');
+      expect(await problems()).to.deep.equal([]);
+    });
+
     it('says how to have HCL as JSON', async () => {
       await write({ 'main.tf': 'locals {\n  multi_runner_config = {}\n}\n' });
       const { code, error } = await run('main.tf');

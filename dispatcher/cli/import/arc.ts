@@ -77,6 +77,11 @@ export function runnerSet(root: unknown, at: readonly string[], stem: string, na
   const labels = takeLabels(
     fields,
     [label, ...textsAt(fields, [...at, 'scaleSetLabels']), ...textsAt(fields, [...at, 'runnerScaleSetLabels'])],
+    {
+      names,
+      name,
+      place: `${where.host}/${'repositories' in where.claim ? String(where.claim['repositories']) : where.owner}`,
+    },
     left,
   );
   tellIdle(fields, [...at, 'minRunners']);

@@ -1,7 +1,7 @@
 /** What several of the other systems have in common: labels, a runner group, how many runners, runners ahead of jobs. */
 import { isBuiltIn } from '../../labels/grammar.ts';
 import { foldLabel } from '../../labels/values.ts';
-import { selectingLabels } from './draft.ts';
+import { type Names, selectingLabels } from './draft.ts';
 import type { Fields } from './fields.ts';
 
 export type Path = readonly (string | number)[];
@@ -19,22 +19,41 @@ export function textsAt(fields: Fields, path: Path): readonly FoundLabel[] {
   return Array.isArray(value) ? value.flatMap((_, index) => textsAt(fields, [...path, index])) : [];
 }
 
+export interface Claiming {
+  readonly names: Names;
+  /** Of the registration. */
+  readonly name: string;
+  /** Where a label can select one registration. */
+  readonly place: string;
+}
+
 /** Undefined: none of them selects a registration. */
 export function takeLabels(
   fields: Fields,
   found: readonly FoundLabel[],
+  { names, name, place }: Claiming,
   toDo: string[],
 ): readonly string[] | undefined {
-  for (const { path, text } of found) {
-    if (path === undefined || text.trim() === '') continue;
-    if (isBuiltIn(foldLabel(text.trim()))) fields.none(path, 'every self-hosted runner has that label');
-    else fields.taken(path, 'labels');
-  }
-  const labels = selectingLabels(
+  const selecting = selectingLabels(
     found.map(({ text }) => text),
     toDo,
   );
-  return labels.length === 0 ? undefined : labels;
+  const owners = new Map(selecting.map((label) => [foldLabel(label), names.ownerOf(label, place, name)]));
+  for (const { path, text } of found) {
+    if (path === undefined || text.trim() === '') continue;
+    const owner = owners.get(foldLabel(text.trim()));
+    if (isBuiltIn(foldLabel(text.trim()))) fields.none(path, 'every self-hosted runner has that label');
+    else if (owner === undefined || owner === name) fields.taken(path, 'labels');
+    else fields.toDo(path, takenBy(owner));
+  }
+  const labels = selecting.filter((label) => owners.get(foldLabel(label)) === name);
+  if (selecting.length === 0) return undefined;
+  // One that no workflow has yet.
+  return labels.length === 0 ? [name] : labels;
+}
+
+function takenBy(owner: string): string {
+  return `that label selects ${owner}, as it can select one registration of a place; if they differ in the architecture alone, keep that one with \`policy: { architectures: [x64, arm64] }\` and remove this one, else write a label of its own here and into the workflows`;
 }
 
 /** Runners of a repository are in no group that one could choose. */

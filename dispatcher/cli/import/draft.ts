@@ -25,14 +25,20 @@ export interface Imported {
   readonly problems: readonly string[];
 }
 
+/** In the place of a tenant's name. */
+export const EACH = 'one for each owner';
+
 /** What one import has given out: no two registrations have a name, or a label in the same place. */
 export class Names {
-  /** Whose all of them are. Undefined: what belongs to one owner is one tenant's, called as its first registration. */
   readonly #tenant: string | undefined;
   readonly #names = new Set<string>();
   readonly #tenants = new Map<string, string>();
   readonly #labels = new Map<string, string>();
 
+  /**
+   * `tenant`: whose all of them are. EACH: what belongs to one owner is one tenant's, called as its first
+   * registration. Undefined: there are no tenants.
+   */
   constructor(tenant: string | undefined) {
     this.#tenant = tenant;
   }
@@ -53,7 +59,8 @@ export class Names {
   }
 
   tenantOf(owner: string, registration: string): string {
-    const tenant = this.#tenant ?? this.#tenants.get(owner) ?? registration;
+    if (this.#tenant === undefined) return registration;
+    const tenant = this.#tenant === EACH ? (this.#tenants.get(owner) ?? registration) : this.#tenant;
     this.#tenants.set(owner, tenant);
     return tenant;
   }

@@ -79,6 +79,7 @@ export function garmPool(root: unknown, names: Names): Draft | string {
   const labels = takeLabels(
     fields,
     [...(isScaleSet ? textsAt(fields, ['name']) : []), ...tags.flatMap((path) => textsAt(fields, path))],
+    { names, name, place: `${host}/${owner}` },
     left,
   );
   if (fields.number('priority') !== undefined) fields.taken(['priority'], 'priority');

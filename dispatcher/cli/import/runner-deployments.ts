@@ -91,7 +91,12 @@ export function runnerDeployment(kind: string, root: unknown, autoscaler: unknow
   );
   if (shape.image === undefined) left.push(IMAGE_TO_DO);
   const dind = takeDockerd(fields, config, left) || hasDocker;
-  const labels = takeLabels(fields, textsAt(fields, [...config, 'labels']), left);
+  const labels = takeLabels(
+    fields,
+    textsAt(fields, [...config, 'labels']),
+    { names, name, place: `github.com/${owner}` },
+    left,
+  );
   const most = mostOf(fields);
   tellIdle(fields, ['autoscaler', 'spec', 'minReplicas']);
   const variable = variableOf(whose, 'TOKEN');

@@ -141,7 +141,12 @@ function entryOf(
   if (fields.list(...matchers).length > 1)
     left.push('labels: there were several sets of them; a job needs one of `labels`, and may have the others');
   tellMatching(fields, [...at, 'matcherConfig']);
-  const labels = takeLabels(fields, labelsAt(fields, [matchers, [...config, 'runner_extra_labels']]), left);
+  const labels = takeLabels(
+    fields,
+    labelsAt(fields, [matchers, [...config, 'runner_extra_labels']]),
+    { names, name, place: `${host}/${organization}` },
+    left,
+  );
   tellSystem(fields, [...config, 'runner_os']);
   const ephemeral = [...config, 'enable_ephemeral_runners'];
   fields.none(ephemeral, 'each runner runs one job');
