@@ -34,7 +34,7 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   const { apiUrl, claim, credentials, budgets, clock, line = '', random } = options;
   const time = options.times.at(apiUrl);
   const send = senderAt(apiUrl.replace(/\/+$/, ''));
-  const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
+  const host = hostOf(apiUrl);
   const requester = (authorization: Authorization, name: string, secret?: Secret) => {
     const gate = budgets.gate({ name: `${name} at ${host}`, proof: secret && proofOf(secret) }, apiUrl);
     return new Requester({ send, authorization, gate, line, clock, time, random });
@@ -78,6 +78,20 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   };
 }
 
+/**
+ * Calls GitHub as the App itself, of several the first: webhooks come from it. Undefined: the credentials are a token, or
+ * belong to another host.
+ */
+export function appCaller(options: CredentialOptions): Caller | undefined {
+  const { apiUrl, budgets, clock, credentials, host, line = '', random } = options;
+  if (credentials.kind !== 'app' || (credentials.host ?? host) !== host) return undefined;
+  const { appId, privateKey } = credentials;
+  const time = options.times.at(apiUrl);
+  const gate = budgets.gate({ name: appGateName(appId, apiUrl), proof: proofOf(privateKey) }, apiUrl);
+  const authorization = new AppAuthorization(appId, onceRead(privateKey), time, random);
+  return new Requester({ send: senderAt(apiUrl.replace(/\/+$/, '')), authorization, gate, line, clock, time, random });
+}
+
 /** One for each API, as many as the configuration names: it holds no credential. */
 const senders = new Map<string, Send>();
 
@@ -92,6 +106,15 @@ function senderAt(baseUrl: string): Send {
     senders.set(baseUrl, send);
   }
   return send;
+}
+
+/** The same as of the calls for its installations' tokens: GitHub counts them together. */
+function appGateName(appId: string, apiUrl: string): string {
+  return `app ${appId} at ${hostOf(apiUrl)}`;
+}
+
+function hostOf(apiUrl: string): string {
+  return URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
 }
 
 /** Undefined: the claim gives an App no access there. */

@@ -1,7 +1,7 @@
 /** One credential's calls to one GitHub: budget, authorization, time limit, retries, ETags, typed errors. */
 import type { request } from '@octokit/request';
 import { LRUCache } from 'lru-cache';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import { pause, withDeadline } from '../../time/deadline.ts';
 import { pageOf } from '../failures/html-page.ts';
@@ -10,6 +10,7 @@ import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
 import { type ErrorAnswer, failureOf, failureWithoutReply, identify, limitsIn, replyOf } from './failure.ts';
 import { type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
+import type { AnswerHeaders } from './rate-report.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
@@ -34,6 +35,8 @@ export interface GithubCall<T> {
   readonly conditional?: (data: T) => number;
   /** A POST that is safe to repeat. */
   readonly repeatable?: boolean;
+  /** Its ids have up to 64 bits: those that a number cannot hold exactly come as text. */
+  readonly hasLongIds?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -43,6 +46,8 @@ export type GithubAnswer<T> =
       readonly data: T;
       /** A `link` header names a next page. */
       readonly hasNext: boolean;
+      /** Of the next page, in a list that is paged by cursor. */
+      readonly nextCursor?: string | undefined;
       /** GitHub left out what requires an organization's single sign-on (`x-github-sso: partial-results; …`). */
       readonly isPartial: boolean;
       readonly sentAtMs: number;
@@ -55,6 +60,7 @@ interface Remembered {
   readonly etag: string;
   readonly data: unknown;
   readonly hasNext: boolean;
+  readonly nextCursor: string | undefined;
   readonly isPartial: boolean;
   readonly characters: number;
 }
@@ -201,11 +207,14 @@ export class Requester implements Caller {
               authorization: bearer.header,
               ...(remembered === undefined ? {} : { 'if-none-match': remembered.etag }),
             },
-            request: { signal: attemptSignal },
+            request: {
+              signal: attemptSignal,
+              ...(call.hasLongIds === true ? { parseSuccessResponseBody: false } : {}),
+            },
           }),
       );
       reply = { status: response.status, headers: response.headers, message: '' };
-      body = response.data;
+      body = call.hasLongIds === true ? await withLongIds(response.data) : response.data;
     } catch (error) {
       reply = replyOf(error);
       if (reply === undefined) {
@@ -219,8 +228,10 @@ export class Requester implements Caller {
 
     if (reply.status === 304 && remembered !== undefined) {
       const kept = call.answer.safeParse(remembered.data);
-      const { hasNext, isPartial, characters } = remembered;
-      if (kept.success) return { accepted: false, data: kept.data, hasNext, isPartial, sentAtMs, characters };
+      const { hasNext, nextCursor, isPartial, characters } = remembered;
+      if (kept.success) {
+        return { accepted: false, data: kept.data, hasNext, nextCursor, isPartial, sentAtMs, characters };
+      }
     }
     if (call.accept?.includes(reply.status)) {
       return { accepted: true, status: reply.status, message: reply.message };
@@ -237,15 +248,17 @@ export class Requester implements Caller {
       return new GithubError('transient', operation, unexpected(body, parsed.error), identify(reply));
     }
     const hasNext = /rel="?next"?/.test(String(reply.headers['link'] ?? ''));
+    const nextCursor = cursorIn(reply.headers['link']);
     const isPartial = String(reply.headers['x-github-sso'] ?? '').startsWith('partial-results');
     const etag = reply.headers['etag'];
     const characters = key === undefined ? 0 : JSON.stringify(parsed.data).length;
     if (key !== undefined && typeof etag === 'string') {
       const items = Math.max(call.conditional?.(parsed.data) ?? 0, Math.ceil(characters / ITEM_CHARACTERS));
       const size = ANSWER_ITEMS + items;
-      this.#remembered.set(key, { etag, data: parsed.data, hasNext, isPartial, characters }, { size });
+      const { data } = parsed;
+      this.#remembered.set(key, { etag, data, hasNext, nextCursor, isPartial, characters }, { size });
     }
-    return { accepted: false, data: parsed.data, hasNext, isPartial, sentAtMs, characters };
+    return { accepted: false, data: parsed.data, hasNext, nextCursor, isPartial, sentAtMs, characters };
   }
 
   async #turn<T>(call: GithubCall<T>, operation: string, signal: AbortSignal): Promise<Turn> {
@@ -263,6 +276,33 @@ export class Requester implements Caller {
 
   #addressOf<T>(call: GithubCall<T>): string {
     return this.#send.endpoint(`${call.method} ${call.route}`, call.parameters).url;
+  }
+}
+
+const MAX_CURSOR_CHARACTERS = 500;
+
+/** `<https://api.github.com/app/hook/deliveries?per_page=100&cursor=v1_123>; rel="next"` */
+function cursorIn(link: AnswerHeaders[string]): string | undefined {
+  const next = String(link ?? '')
+    .split(',')
+    .find((part) => /rel="?next"?/.test(part));
+  const address = next?.match(/<([^>]{1,4000})>/)?.[1];
+  const cursor = address === undefined ? null : (URL.parse(address)?.searchParams.get('cursor') ?? null);
+  return cursor === null || cursor === '' || cursor.length > MAX_CURSOR_CHARACTERS ? undefined : cursor;
+}
+
+const streamed = z.custom<ReadableStream<Uint8Array<ArrayBuffer>>>((value) => value instanceof ReadableStream);
+
+/** Inside of a string the quotes of `"id":` are escaped. */
+async function withLongIds(body: unknown): Promise<unknown> {
+  const stream = streamed.safeParse(body);
+  if (!stream.success) return body;
+  const text = await new Response(stream.data).text();
+  try {
+    return JSON.parse(text.replaceAll(/"id":\s*(\d{16,20})\b/g, '"id":"$1"'));
+  } catch {
+    // A page of a proxy, which is judged like one.
+    return text;
   }
 }
 
