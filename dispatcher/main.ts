@@ -95,6 +95,7 @@ export class Service {
     housekeeping.start();
     catchUp.all('start');
     gapWatch.start();
+    this.#parts.redelivery.start();
     this.#parts.versions.start();
     this.#parts.organizations.start();
     address?.start();
@@ -105,7 +106,7 @@ export class Service {
   /** Every part may be stopped whether or not it was started. */
   async stop(): Promise<void> {
     const { address, adminListener, backends, catchUp, departures, engine, gapWatch } = this.#parts;
-    const { housekeeping, ledger, organizations, poller, publicListener, shedding, versions } = this.#parts;
+    const { housekeeping, ledger, organizations, poller, publicListener, redelivery, shedding, versions } = this.#parts;
     gapWatch.stop();
     departures.stop();
     organizations.stop();
@@ -115,6 +116,7 @@ export class Service {
       publicListener.close(CLOSING_MS),
       catchUp.stop(),
       poller.stop(),
+      redelivery.stop(),
       housekeeping.stop(),
       versions.stop(),
     ]);

@@ -15,8 +15,10 @@ import type { KeptValue } from './config/secret-values.ts';
 import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
-import { requestersFor } from './github/credential.ts';
+import { appCaller, type CredentialOptions, type RequesterFor, requestersFor } from './github/credential.ts';
+import type { HookPlace } from './github/delivery-log.ts';
 import { GithubTimes } from './github/github-time.ts';
+import type { Caller } from './github/requester.ts';
 import { type AdminListener, createAdminListener } from './http/admin.ts';
 import type { RegistrationDocuments } from './http/admin-sources.ts';
 import { shownPoll } from './http/admin-views.ts';
@@ -27,10 +29,14 @@ import { connectionShares } from './http/open-files.ts';
 import { createPublicListener, type PublicListener } from './http/public.ts';
 import { readinessOf } from './http/readiness.ts';
 import { CatchUp } from './intake/catch-up.ts';
+import { CurrentEndpoints } from './intake/endpoints.ts';
 import { pollAfresh } from './intake/fresh-poll.ts';
 import { GapWatch } from './intake/gap-watch.ts';
 import { createPoller, type Poller } from './intake/poller.ts';
 import { PushIntake } from './intake/pushes.ts';
+import { AnsweredDeliveries } from './intake/redelivery/answered-deliveries.ts';
+import { Redelivery } from './intake/redelivery/redelivery.ts';
+import type { WatchedRegistration } from './intake/redelivery/watched-logs.ts';
 import { Shedding } from './intake/shedding.ts';
 import { createIntake } from './intake/webhook.ts';
 import { WrongSignatures } from './intake/wrong-signatures.ts';
@@ -59,7 +65,7 @@ import {
   type Registration,
 } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
-import { secretNotes } from './observability/problems.ts';
+import { redeliveryNotes, secretNotes } from './observability/problems.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
 import { sharedWebhookProblems } from './observability/webhook-problems.ts';
 import type { Documents } from './sources/documents.ts';
@@ -103,6 +109,7 @@ export interface Parts {
   readonly engine: Pick<Engine, 'start' | 'stop'>;
   readonly poller: Pick<Poller, 'start' | 'stop'>;
   readonly catchUp: Pick<CatchUp, 'all' | 'stop'>;
+  readonly redelivery: Pick<Redelivery, 'start' | 'stop'>;
   readonly gapWatch: Pick<GapWatch, 'start' | 'stop'>;
   readonly shedding: Pick<Shedding, 'close'>;
   readonly housekeeping: Pick<Housekeeping, 'start' | 'stop'>;
@@ -254,20 +261,35 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     log,
   });
   const signatures = new WrongSignatures(clock);
+  const answered = new AnsweredDeliveries();
+  const speaking = {
+    endpoints: () => live.current.dispatcher.webhooks,
+    registrations,
+    tenants: () => live.current.dispatcher.tenants,
+  };
+  const endpoints = new CurrentEndpoints(speaking);
+  const redelivery = new Redelivery({
+    ...{ ledger, metrics, clock, random, log, registrations },
+    endpoints: () => endpoints.current(),
+    caller: hookCallers({ budgets, times, clock, random }),
+    publicUrl: dispatcher.publicListen.url,
+    isHeld: (endpoint) => shedding.turnsAway(endpoint),
+    isAnswered: (endpoint, guid) => answered.has(endpoint, guid),
+  });
   const intake = createIntake({
     ledger,
     clock,
     log,
     metrics,
-    endpoints: () => live.current.dispatcher.webhooks,
-    registrations,
-    tenants: () => live.current.dispatcher.tenants,
+    ...speaking,
     setAside: (name) => live.isSetAside(name),
     onRecorded,
     onLost: (loss) => {
       shedding.lost(loss);
       catchUp.lost(loss);
+      redelivery.lost(loss.sources.map(({ endpoint }) => endpoint));
     },
+    onAnswered: (endpoint, guid) => answered.note(endpoint, guid),
     signatures,
     limits: { maxPerMinute: dispatcher.deliveriesPerMinute },
   });
@@ -353,7 +375,11 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     poller,
     catchUp,
     shedding,
-    gapWatch: gapWatch(options.clock, log, catchUp),
+    redelivery,
+    gapWatch: gapWatch(options.clock, log, () => {
+      catchUp.all('gap');
+      redelivery.all();
+    }),
     versions,
     organizations,
     housekeeping: createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention }),
@@ -413,7 +439,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       originOf: (registration) => live.current.origins?.get(registration),
       kept: () => live.current.kept ?? [],
       doubles: () => live.current.doubles ?? [],
-      notes: (registration) => secretNotes(options.keptSecretsOf?.(registration) ?? []),
+      notes: (registration) => [
+        ...secretNotes(options.keptSecretsOf?.(registration) ?? []),
+        ...redeliveryNotes(redelivery.statusOf(registration.name)),
+      ],
       freeAddresses: (registration, backend) => rooms.of(registration, backend),
       documents: documentsOf(options, () => declared),
       organizationOf: (registration) => organizations.statusOf(registration),
@@ -444,6 +473,18 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
           problems: (registration) => problems.of(registration),
         }),
     }),
+  };
+}
+
+/** One for each registration as it is: they keep tokens, and what GitHub said last. */
+function hookCallers(parts: Pick<CredentialOptions, 'budgets' | 'times' | 'clock' | 'random'>) {
+  const made = new WeakMap<WatchedRegistration, { readonly app: Caller | undefined; readonly owners: RequesterFor }>();
+  return (registration: WatchedRegistration, place: HookPlace): Caller | undefined => {
+    const options = { ...registration, ...parts, line: lineOf(registration) };
+    const callers = made.get(registration) ?? { app: appCaller(options), owners: requestersFor(options) };
+    made.set(registration, callers);
+    if (place.kind === 'app') return callers.app;
+    return callers.owners(place.kind === 'organization' ? place.organization : place.owner);
   };
 }
 
@@ -515,12 +556,12 @@ function admitBy(
 }
 
 /** Watches the machine's clock: the dispatcher's own hides how much time has passed unseen. */
-function gapWatch(machine: Clock, log: Log, catchUp: Pick<CatchUp, 'all'>): GapWatch {
+function gapWatch(machine: Clock, log: Log, onGap: () => void): GapWatch {
   return new GapWatch({
     clock: machine,
     onGap: (ms) => {
       log.warn('gap', { ms, reason: 'the dispatcher stood still: what GitHub sent meanwhile is asked for' });
-      catchUp.all('gap');
+      onGap();
     },
   });
 }

@@ -118,6 +118,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     }),
     ...readShare(reading, grant, maxRunners),
     ...(await readMaintenance(reading)),
+    ...(reading.section(['redelivery'], form.redelivery) === false ? { redelivery: false as const } : {}),
     ...(reading.section(['observe'], form.observe) === true ? { observe: true as const } : {}),
     ...(organizationDefaults === undefined ? {} : { organizationDefaults }),
   };

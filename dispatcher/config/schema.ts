@@ -428,6 +428,10 @@ export const registrationFile = strict({
   })
     .optional()
     .describe('Default: every 5m beside a webhook, every 30s without one.'),
+  redelivery: z
+    .boolean()
+    .optional()
+    .describe('Asks GitHub again for deliveries that never arrived, where the credentials may. Default: true.'),
   maxLaunchesPerMinute: launchesPerMinute.optional().describe('Default: no limit of its own.'),
   observe: z
     .boolean()

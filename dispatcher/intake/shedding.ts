@@ -28,6 +28,12 @@ export class Shedding {
     return this.#episodes.current();
   }
 
+  /** Signed deliveries to this endpoint, by what they themselves cause: senders whom nobody knows have no say in it. */
+  turnsAway(endpoint: string): boolean {
+    const names = this.#episodes.current().map(({ name }) => name);
+    return ['queue', 'ledger', `rate ${endpoint}`].some((name) => names.includes(name));
+  }
+
   close(): void {
     this.#episodes.close();
   }

@@ -13,7 +13,7 @@ import {
   workflowJobEventSchema,
 } from '../jobs/workflow-job.ts';
 import type { Log } from '../log.ts';
-import type { DeliveryAnswer, IntakeMetrics } from './answer.ts';
+import type { DeliveryAnswer, DeliveryOutcome, IntakeMetrics } from './answer.ts';
 import { answerOf, foreign, malformed, noJob, notOurs, pong, unknownStatus } from './answers.ts';
 import type { WebhookSource } from './endpoints.ts';
 import type { Recorded } from './group-commit.ts';
@@ -24,6 +24,8 @@ export interface VerifiedDeliveryOptions {
   readonly metrics: Pick<IntakeMetrics, 'mended'>;
   /** Resolves when the delivery is durable, or cannot become so. */
   readonly record: (delivery: Delivery, fact: JobFact) => Promise<Recorded>;
+  /** It was answered for good, and is recorded nowhere. Must not throw. */
+  readonly onAnswered?: ((endpoint: string, guid: string) => void) | undefined;
 }
 
 export interface VerifiedDelivery {
@@ -48,6 +50,12 @@ export class VerifiedDeliveries {
   }
 
   async take(delivery: VerifiedDelivery): Promise<DeliveryAnswer> {
+    const answer = await this.#take(delivery);
+    if (FINAL.has(answer.outcome)) this.#options.onAnswered?.(delivery.webhookSource.endpoint, delivery.guid);
+    return answer;
+  }
+
+  async #take(delivery: VerifiedDelivery): Promise<DeliveryAnswer> {
     if (delivery.event === 'ping') return pong;
     if (delivery.event !== 'workflow_job') return notOurs(delivery.event);
     const receivedAtMs = this.#options.clock.now();
@@ -98,6 +106,9 @@ export class VerifiedDeliveries {
     return answerOf[result];
   }
 }
+
+/** The same delivery would get the same answer again. */
+const FINAL: ReadonlySet<DeliveryOutcome> = new Set(['malformed', 'no-job', 'foreign', 'unknown-status']);
 
 /** Wrapped, because `null` is JSON too. */
 function parseJson(body: Buffer): { readonly json: unknown } | undefined {

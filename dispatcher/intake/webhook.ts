@@ -69,6 +69,8 @@ export interface IntakeOptions extends EndpointsOptions {
   readonly metrics: IntakeMetrics;
   /** Called for each lost delivery that was, or may have been, from GitHub. Must not throw. */
   readonly onLost?: (loss: Loss) => void;
+  /** A delivery was answered for good, and is recorded nowhere. Must not throw. */
+  readonly onAnswered?: (endpoint: string, guid: string) => void;
   /** Told of each signature whether it was right. */
   readonly signatures?: Pick<WrongSignatures, 'right' | 'wrong'>;
   readonly limits?: Partial<IntakeLimits>;
@@ -116,6 +118,7 @@ export function createIntake(options: IntakeOptions): Intake {
       log,
       metrics,
       record: (delivery, fact) => commits.record(delivery, fact),
+      onAnswered: options.onAnswered,
     }),
     onLost: (loss) => options.onLost?.(loss),
     signatures: options.signatures,

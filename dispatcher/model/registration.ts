@@ -320,6 +320,8 @@ export interface Registration {
   readonly maintenance?: readonly RecurringWindow[];
   /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */
   readonly requireHook?: true;
+  /** Deliveries that never arrived are not asked for again by its credentials. Absent: they are. */
+  readonly redelivery?: false;
   /** Its jobs are matched, planned and reported; nothing is launched for them and nothing registered. Absent: they are served. */
   readonly observe?: true;
   /** The `shr.yaml` of its organization is read. Absent: it is not. */

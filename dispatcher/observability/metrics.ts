@@ -7,6 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Clock } from '../../time/clock.ts';
 import type { CallMetrics } from '../callbacks/calls.ts';
 import type { IntakeMetrics } from '../intake/answer.ts';
+import type { RedeliveryMetrics } from '../intake/redelivery/redelivery.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import type { LifecycleMetrics } from '../lifecycle/engine.ts';
@@ -66,7 +67,7 @@ export interface MetricsOptions {
   readonly mostSeries?: number;
 }
 
-export interface Metrics extends LifecycleMetrics, IntakeMetrics, CallMetrics {
+export interface Metrics extends LifecycleMetrics, IntakeMetrics, RedeliveryMetrics, CallMetrics {
   /** The text exposition format. Rejects never for the ledger's sake: `shr_ledger_up` tells then. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -133,6 +134,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     buckets: COMMIT_SIZES,
     registers: [register],
   });
+  const missed = new Counter({
+    name: 'shr_missed_deliveries_total',
+    help: "Deliveries of GitHub's logs that were not recorded here, by what became of them",
+    labelNames: ['outcome'],
+    registers: [register],
+  });
   const mended = new Counter({
     name: 'shr_job_fields_mended_total',
     help: 'Display-only fields of jobs that were not as GitHub documents them: cut or left out',
@@ -196,6 +203,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     commit(size, ms, ok) {
       commits.observe({ result: ok ? 'held' : 'failed' }, seconds(ms));
       commitSizes.observe(size);
+    },
+    missedDeliveries(outcome, count) {
+      if (count > 0) missed.inc({ outcome }, count);
     },
     mended(field) {
       mended.inc({ field: words.fold(field) });

@@ -9,6 +9,7 @@ import { problemLine } from '../failures/problem-line.ts';
 import { scrub } from '../failures/scrub.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
+import type { RedeliveryStatus } from '../intake/redelivery/redelivery.ts';
 import type { Breaker, UnreadableRow } from '../ledger/ledger.ts';
 import { stoppedWords } from '../lifecycle/canaries.ts';
 import type { CanaryState } from '../lifecycle/canary-rules.ts';
@@ -61,9 +62,12 @@ export interface RegistrationProblem {
 
 /** Worth knowing, and nothing that keeps jobs waiting: not a problem, and no reason for an alarm. */
 export interface RegistrationNote {
-  /** `secret`: its store is away, and the value from before is in force. */
-  readonly kind: 'secret';
-  /** The secret. */
+  /**
+   * - `secret`: its store is away, and the value from before is in force.
+   * - `redelivery`: deliveries that it misses cannot be found at GitHub, or not be asked for again.
+   */
+  readonly kind: 'secret' | 'redelivery';
+  /** The secret; `webhook`. */
   readonly about: string;
   readonly message: string;
   readonly sinceMs: number;
@@ -76,7 +80,17 @@ export function secretNotes(kept: readonly KeptValue[]): readonly RegistrationNo
   }));
 }
 
+/** Undefined: there is no webhook, or nothing is known yet. */
+export function redeliveryNotes(status: RedeliveryStatus | undefined): readonly RegistrationNote[] {
+  if (status === undefined || status.state === 'watched') return [];
+  const { cure, message, sinceMs } = status;
+  const why = `missed deliveries are not asked for again: ${message}`;
+  const words = scrub(cure === undefined ? why : `${why} (${cure})`, MAX_NOTE_CHARACTERS);
+  return [{ kind: 'redelivery', about: 'webhook', message: words, sinceMs }];
+}
+
 const MAX_NOTES = 20;
+const MAX_NOTE_CHARACTERS = 600;
 
 export interface ProblemSources {
   /** Of one that is served all the same, in words with their place. */

@@ -75,6 +75,29 @@ describe('shr doctor, of what is at GitHub', () => {
     expect(refused?.cure, 'the App').to.include('Contents: read');
   });
 
+  it('says whether missed deliveries can be found at GitHub', async () => {
+    const permissions = { organization_self_hosted_runners: 'write', actions: 'read', metadata: 'read' } as const;
+    fixture = await startInstallation({ ...withToken, apps: [{ installations: [{ account: 'acme', permissions }] }] });
+    const findings = async (registration: Readonly<Record<string, unknown>>) => {
+      await fixture.register('acme', registration);
+      const environment = { ...fixture.environment, CLI_TOKEN: 'ghp_known' };
+      const { out } = await shr(['doctor', '--json'], fixture.folder, environment);
+      const all = reportSchema.parse(JSON.parse(out)).registrations.flatMap(({ findings: those }) => those);
+      return all.filter(({ subject }) => subject === 'redelivery');
+    };
+    const [absent] = await findings(token);
+    expect(absent?.message).to.include('no webhook of acme leads to /webhooks/github/acme');
+    fixture.github.addHook({ on: 'acme', url: 'https://shr.example/webhooks/github/acme', secret: 'x' });
+    const [found, ...others] = await findings(token);
+    expect(found).to.include({ ok: true });
+    expect(found?.message).to.include('GitHub shows its log of deliveries (acme)');
+    expect(others).to.deep.equal([]);
+    const [refused] = await findings({});
+    expect(refused?.ok, 'no fault: polling finds the jobs').to.equal(true);
+    expect(refused?.cure).to.include('Webhooks (organization): read and write');
+    expect(await findings({ ...token, redelivery: false })).to.deep.equal([]);
+  });
+
   it('says that a user account is an organization', async () => {
     fixture = await startInstallation(withToken);
     await fixture.register('acme', { organization: undefined, runnerGroup: undefined, user: 'acme', ...token });

@@ -122,6 +122,8 @@ export interface Fixture {
   readonly listener: PublicListener;
   readonly agent: Agent;
   readonly losses: Loss[];
+  /** Endpoint and GUID of what was answered for good, and is recorded nowhere. */
+  readonly answered: string[];
   /** Connections without a request that gave way. */
   yielded(): number;
   wakes(): number;
@@ -171,6 +173,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
   let wakes = 0;
   let yielded = 0;
   const losses: Loss[] = [];
+  const answered: string[] = [];
   const intake = createIntake({
     ledger: options.ledger ?? recorder,
     clock: systemClock,
@@ -182,6 +185,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
       wakes += 1;
     },
     onLost: (loss) => losses.push(loss),
+    onAnswered: (endpoint, guid) => answered.push(`${endpoint} ${guid}`),
     ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
     ...(options.setAside === undefined ? {} : { setAside: options.setAside }),
     ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
@@ -208,6 +212,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
     listener,
     agent,
     losses,
+    answered,
     yielded: () => yielded,
     wakes: () => wakes,
     send: (delivery) => send(port, agent, delivery),

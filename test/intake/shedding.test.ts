@@ -43,4 +43,20 @@ describe('the conditions under which requests are turned away', () => {
     shedding.close();
     expect(names()).to.deep.equal([]);
   });
+
+  it('keep redelivery waiting where signed deliveries cause them alone', () => {
+    const { shedding } = world();
+    const lost = { verified: false, from: '192.0.2.1', sources: [source('registration/acme')] };
+    shedding.lost({ ...lost, cause: 'memory' });
+    shedding.lost({ ...lost, cause: 'slow' });
+    shedding.yielded('192.0.2.1');
+    expect(shedding.turnsAway('registration/acme')).to.equal(false);
+    shedding.lost({ ...lost, cause: 'rate' });
+    expect(['registration/acme', 'registration/globex'].map((endpoint) => shedding.turnsAway(endpoint))).to.deep.equal([
+      true,
+      false,
+    ]);
+    shedding.lost({ ...lost, cause: 'queue' });
+    expect(shedding.turnsAway('registration/globex')).to.equal(true);
+  });
 });

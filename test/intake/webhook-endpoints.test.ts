@@ -100,6 +100,7 @@ describe('the endpoint of a webhook', () => {
     it('may report for the owners of its entry, without case', async () => {
       endpoints = [plainEndpoint({ owners: ['CODERTOCAT'] })];
       expect((await fixture.send({})).status).to.equal(202);
+      expect(fixture.answered).to.deep.equal([]);
     });
 
     it('may report for no other owner: records nothing, and says why', async () => {
@@ -109,6 +110,8 @@ describe('the endpoint of a webhook', () => {
       expect(reply.outcome).to.equal('foreign');
       expect(reply.message).to.contain('Codertocat/Hello-World');
       expect(fixture.recorder.batches).to.deep.equal([]);
+      expect(fixture.answered, 'for good: it is not asked for again').to.have.length(1);
+      expect(fixture.answered[0]).to.match(/^github\.com\/webhook \S+$/);
     });
   });
 

@@ -19,12 +19,13 @@ import { checkLedgerServer } from './ledger-server.ts';
 import { checkPublicListener } from './listener.ts';
 import { checkOidc } from './oidc.ts';
 import { checkOrganization } from './organization.ts';
-import { checkRepositories } from './repositories.ts';
+import { checkRedelivery } from './redelivery.ts';
+import { checkRepositories, type Ways } from './repositories.ts';
 import { checkRunners } from './runners.ts';
 import { checkSources } from './sources.ts';
 
 export interface Examination {
-  readonly dispatcher: Pick<DispatcherConfig, 'webhooks'>;
+  readonly dispatcher: Pick<DispatcherConfig, 'webhooks'> & Partial<Pick<DispatcherConfig, 'publicListen'>>;
   readonly backends: ProviderPool;
   readonly clock: Clock;
   readonly random: Random;
@@ -58,6 +59,7 @@ async function checkGithub(registration: Registration, tools: Examination): Prom
     ...merged(reports),
     // Webhooks come from the first App.
     ...checkIntake(registration, tools.dispatcher, reports[0]?.events),
+    ...(reports[0]?.usable === true ? await checkRedelivery(registration, tools.dispatcher, waysOf(tools)) : []),
   ];
 }
 
@@ -65,6 +67,7 @@ interface ByCredential {
   readonly credentials: Credentials;
   readonly findings: readonly DoctorFinding[];
   readonly events: readonly string[] | undefined;
+  readonly usable: boolean;
 }
 
 /** Each App by itself: asked together, the others would hide one that GitHub refuses. */
@@ -87,24 +90,33 @@ function merged(reports: readonly ByCredential[]): readonly DoctorFinding[] {
   );
 }
 
+/** With its own budget: it runs alongside the service, or before it. */
+function waysOf({ clock, random }: Pick<Examination, 'clock' | 'random'>, times = new GithubTimes({ clock })): Ways {
+  return { budgets: new BudgetPool(clock), times, clock, random };
+}
+
 async function checkWith(
   registration: Registration,
   { clock, random }: Examination,
 ): Promise<Omit<ByCredential, 'credentials'>> {
   if (isUnresolved(registration.credentials)) {
-    return { findings: [note('github', 'credentials', 'not checked: the key or token is missing')], events: undefined };
+    return {
+      findings: [note('github', 'credentials', 'not checked: the key or token is missing')],
+      events: undefined,
+      usable: false,
+    };
   }
   const times = new GithubTimes({ clock });
   const caller = { ...registration, clock, time: times.at(registration.apiUrl), random };
   const credentials = await checkCredentials(caller, registration.claim);
-  // With its own budget: it runs alongside the service, or before it.
-  const ways = { budgets: new BudgetPool(clock), times, clock, random };
+  const ways = waysOf({ clock, random }, times);
   const repositories = credentials.usable ? await checkRepositories(registration, ways) : undefined;
   const runners = credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : [];
   const organization = credentials.usable ? await checkOrganization(registration, ways) : [];
   return {
     findings: [...credentials.findings, ...(repositories?.findings ?? []), ...runners, ...organization],
     events: credentials.events,
+    usable: credentials.usable,
   };
 }
 

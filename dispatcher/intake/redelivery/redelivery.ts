@@ -1,0 +1,481 @@
+/**
+ * Deliveries that never arrived are found in GitHub's own logs and asked for again. What counts is whether a delivery was
+ * recorded here: that GitHub got a 2xx proves nothing, as a gateway before us may have sent it.
+ *
+ * Each attempt is counted in the ledger before GitHub is asked, so that a process that dies in between asks no more often.
+ * A log is read from its end back to where it was read before; what is missing in it is kept in the ledger with its
+ * attempts, so that the log need not be read again for it.
+ */
+import { type Clock, jitter, type Random } from '../../../time/clock.ts';
+import { RateWindow } from '../../../time/rate-window.ts';
+import { mapLimited } from '../../../time/workers.ts';
+import { defectFailure, githubFailure, ledgerFailure } from '../../failures/failure.ts';
+import { StateLog } from '../../failures/state-log.ts';
+import { deliveryLogCure, findHooks, isNotAllowed, readLog, redeliver } from '../../github/delivery-log.ts';
+import { GithubError } from '../../github/github.ts';
+import type { Caller } from '../../github/requester.ts';
+import { type DueDelivery, type Ledger, LedgerError, type MissedDeliveryLedger } from '../../ledger/ledger.ts';
+import type { Log } from '../../log.ts';
+import type { EndpointIndex } from '../endpoints.ts';
+import { type LogPosition, MOST_ATTEMPTS, readOn, readPosition } from './log-reading.ts';
+import { type OwnHook, ownHook, type WatchedLog, type WatchedRegistration, watchedLogs } from './watched-logs.ts';
+
+export interface RedeliveryMetrics {
+  /** What became of deliveries of GitHub's logs that were not recorded when these were read. */
+  missedDeliveries(outcome: 'found' | 'asked' | 'arrived' | 'given-up' | 'dropped', count: number): void;
+}
+
+export interface RedeliveryOptions {
+  /** The same array as long as nothing changed. */
+  readonly registrations: () => readonly WatchedRegistration[];
+  readonly endpoints: () => Pick<EndpointIndex, 'shared'>;
+  /** By the credentials of this registration. Undefined: they cannot be used there. */
+  readonly caller: (registration: WatchedRegistration, place: WatchedLog['place']) => Caller | undefined;
+  readonly ledger: Pick<Ledger, 'cursor'> & MissedDeliveryLedger;
+  /** Where GitHub reaches this dispatcher, without a slash at its end, if that is known. */
+  readonly publicUrl: string | undefined;
+  /** What GitHub sends there now is turned away: it is asked for later. */
+  readonly isHeld: (endpoint: string) => boolean;
+  /** A delivery that was answered for good, though it is not recorded. */
+  readonly isAnswered: (endpoint: string, guid: string) => boolean;
+  readonly metrics: RedeliveryMetrics;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/**
+ * - `watched`: it is read. `unproven`: it is read, and nothing in it has arrived here yet.
+ * - `none`, `several`: no webhook leads to this endpoint, or it cannot be told which.
+ * - `not-allowed`: the credentials may not read it, or not send again.
+ * - `failing`: GitHub could not be asked.
+ */
+export type LogState = 'watched' | 'unproven' | 'none' | 'several' | 'not-allowed' | 'failing';
+
+/** Of one registration: how deliveries that it misses are found. */
+export interface RedeliveryStatus {
+  readonly state: LogState;
+  readonly message: string;
+  readonly cure?: string;
+  readonly sinceMs: number;
+}
+
+interface State {
+  dueMs: number;
+  lookedAtMs: number | undefined;
+  looking: boolean;
+  hook: { readonly found: OwnHook; readonly holder: WatchedRegistration; readonly foundAtMs: number } | undefined;
+  position: LogPosition | undefined;
+  status: RedeliveryStatus | undefined;
+  readonly asked: RateWindow;
+}
+
+const TICK_MS = 15_000;
+const EVERY_MS = 120_000;
+/** While something is open, or a long log is not read to its end. */
+const SOON_MS = 30_000;
+/** A loss is followed by others. */
+const AFTER_LOSS_MS = 20_000;
+const NO_HOOK_EVERY_MS = 600_000;
+const NOT_ALLOWED_EVERY_MS = 3_600_000;
+const HOOK_KNOWN_MS = 3_600_000;
+
+/** Logs at a time: of all tenants, and of each. */
+const AT_ONCE = 8;
+const AT_ONCE_EACH = 2;
+const MINUTE_MS = 60_000;
+/** A tenant may have a webhook at each of ten thousand repositories: they take turns. */
+const LOOKS_A_MINUTE_EACH = 20;
+/** Each is a write at GitHub, and five of the 900 points that a credential has a minute. */
+const ASKED_A_MINUTE = 50;
+const ASKED_A_MINUTE_EACH = 100;
+const BATCH = 10;
+/** After each attempt; after the last one, until it counts as lost. */
+const WAITS_MS = [60_000, 300_000, 1_200_000, 7_200_000, 600_000] as const;
+
+export class Redelivery {
+  readonly #options: RedeliveryOptions;
+  readonly #states = new Map<string, State>();
+  readonly #looks = new Map<string, RateWindow>();
+  readonly #askedByLine = new Map<string, RateWindow>();
+  readonly #running = new Map<Promise<void>, string>();
+  readonly #stopping = new AbortController();
+  readonly #failures: StateLog;
+  #watched: readonly WatchedLog[] = [];
+  /** By registration. */
+  #logsOf: ReadonlyMap<string, readonly string[]> = new Map();
+  /** Those of Apps, by endpoint. */
+  #apps: ReadonlyMap<string, readonly WatchedLog[]> = new Map();
+  /** Endpoints: as many as the configuration has. */
+  readonly #lost = new Set<string>();
+  #of: readonly unknown[] = [];
+  #cancel: (() => void) | undefined;
+
+  constructor(options: RedeliveryOptions) {
+    this.#options = options;
+    this.#failures = new StateLog(options.log, options.clock);
+  }
+
+  start(): void {
+    this.#schedule(jitter(TICK_MS / 3, this.#options.random));
+  }
+
+  /** Looks at all logs soon: something may have been sent that was not taken. */
+  all(): void {
+    for (const state of this.#states.values()) this.#hasten(state);
+  }
+
+  /** A delivery was lost that was, or may have been, to these endpoints. There may be thousands a second. */
+  lost(endpoints: readonly string[]): void {
+    for (const endpoint of endpoints) this.#lost.add(endpoint);
+  }
+
+  /** Undefined: it has no webhook secret, or nothing was asked yet. */
+  statusOf(registration: string): RedeliveryStatus | undefined {
+    const all = (this.#logsOf.get(registration) ?? []).flatMap((log) => this.#states.get(log)?.status ?? []);
+    return ORDER.map((state) => all.find((one) => one.state === state)).find((one) => one !== undefined);
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#cancel?.();
+    this.#stopping.abort(new Error('the dispatcher is stopping'));
+    await Promise.all(this.#running.keys());
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#cancel = this.#options.clock.after(ms, () => {
+      this.#begin();
+      this.#schedule(jitter(TICK_MS, this.#options.random));
+    });
+  }
+
+  #hasten(state: State): void {
+    const nowMs = this.#nowMs();
+    // Not more often than it would be read while something is open: anyone can cause losses.
+    const earliestMs = Math.max(nowMs + AFTER_LOSS_MS, (state.lookedAtMs ?? 0) + SOON_MS);
+    state.dueMs = Math.min(state.dueMs, earliestMs);
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.now();
+  }
+
+  /** As the configuration is now. */
+  #follow(): readonly WatchedLog[] {
+    const { registrations, endpoints } = this.#options;
+    const of = [registrations(), endpoints()] as const;
+    if (of.every((part, index) => part === this.#of[index])) return this.#watched;
+    this.#of = of;
+    this.#watched = watchedLogs(...of);
+    const names = new Set(this.#watched.map(({ log }) => log));
+    const lines = new Set(this.#watched.map(({ line }) => line));
+    for (const windows of [this.#looks, this.#askedByLine]) {
+      for (const line of windows.keys()) if (!lines.has(line)) windows.delete(line);
+    }
+    this.#apps = Map.groupBy(
+      this.#watched.filter(({ place }) => place.kind === 'app'),
+      ({ endpoint }) => endpoint,
+    );
+    const pairs = this.#watched.flatMap(({ log, holders }) => holders.map(({ name }) => ({ log, name })));
+    this.#logsOf = new Map(
+      [...Map.groupBy(pairs, ({ name }) => name)].map(([name, those]) => [name, those.map(({ log }) => log)]),
+    );
+    for (const log of this.#states.keys()) if (!names.has(log)) this.#states.delete(log);
+    for (const { log } of this.#watched) {
+      const state = this.#states.get(log);
+      // Its credentials may be others.
+      if (state !== undefined) {
+        state.hook = undefined;
+        if (state.status?.state === 'not-allowed') state.dueMs = this.#nowMs();
+      } else this.#states.set(log, newState(this.#nowMs()));
+    }
+    return this.#watched;
+  }
+
+  #begin(): void {
+    const nowMs = this.#nowMs();
+    const watchedNow = this.#follow();
+    for (const { endpoint, log } of this.#lost.size === 0 ? [] : watchedNow) {
+      const state = this.#lost.has(endpoint) ? this.#states.get(log) : undefined;
+      if (state !== undefined) this.#hasten(state);
+    }
+    this.#lost.clear();
+    const due = watchedNow
+      .flatMap((watched) => {
+        const state = this.#states.get(watched.log);
+        if (state === undefined || state.looking || state.dueMs > nowMs || this.#isAppUnknown(watched)) return [];
+        return [{ watched, state }];
+      })
+      .sort((a, b) => a.state.dueMs - b.state.dueMs);
+    for (const { watched, state } of due) {
+      if (this.#running.size >= AT_ONCE) return;
+      const { line } = watched;
+      const ofLine = [...this.#running.values()].filter((other) => other === line).length;
+      const looks = this.#windowOf(this.#looks, line, LOOKS_A_MINUTE_EACH);
+      if (ofLine >= AT_ONCE_EACH || looks.fitsAt(nowMs) > nowMs) continue;
+      looks.spend(nowMs);
+      state.looking = true;
+      state.lookedAtMs = nowMs;
+      const work: Promise<void> = this.#look(watched, state).finally(() => {
+        state.looking = false;
+        this.#running.delete(work);
+        if (!this.#stopping.signal.aborted) this.#begin();
+      });
+      this.#running.set(work, line);
+    }
+  }
+
+  #windowOf(windows: Map<string, RateWindow>, line: string, most: number): RateWindow {
+    const window = windows.get(line) ?? new RateWindow(MINUTE_MS, most);
+    windows.set(line, window);
+    return window;
+  }
+
+  /** Never rejects. */
+  async #look(watched: WatchedLog, state: State): Promise<void> {
+    const { log, random } = { log: watched.log, random: this.#options.random };
+    try {
+      state.dueMs = this.#nowMs() + jitter(await this.#pass(watched, state), random);
+      this.#failures.well('redelivery-failed', { deliveries: log });
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      state.dueMs = this.#nowMs() + jitter(this.#failed(watched, state, error), random);
+    }
+  }
+
+  /** When to look again. */
+  #failed(watched: WatchedLog, state: State, error: unknown): number {
+    const { log, place } = watched;
+    if (isNotAllowed(error)) {
+      state.hook = undefined;
+      const cure = deliveryLogCure(place, error);
+      if (state.status?.state !== 'not-allowed') {
+        // Once: it is how the credentials are, and their owner may want them so.
+        this.#options.log.info('redelivery-not-possible', { deliveries: log, reason: error.words, cure });
+      }
+      this.#note(state, { state: 'not-allowed', message: error.words, cure });
+      return NOT_ALLOWED_EVERY_MS;
+    }
+    const nowMs = this.#nowMs();
+    if (error instanceof GithubError) {
+      this.#note(state, { state: 'failing', message: error.words });
+      this.#failures.failed('redelivery-failed', { deliveries: log }, githubFailure(error, nowMs));
+      return Math.max(EVERY_MS, error.retryAfterMs ?? 0);
+    }
+    const failure = error instanceof LedgerError ? ledgerFailure(error, nowMs) : defectFailure(error, nowMs);
+    this.#failures.failed(
+      'redelivery-failed',
+      { deliveries: log },
+      failure,
+      error instanceof LedgerError ? {} : { error },
+    );
+    return EVERY_MS;
+  }
+
+  async #pass(watched: WatchedLog, state: State): Promise<number> {
+    const hook = await this.#hookOf(watched, state);
+    if (hook === undefined) return NO_HOOK_EVERY_MS;
+    const caller = this.#callerOf(hook.holder, watched);
+    if (caller === undefined) return NO_HOOK_EVERY_MS;
+    const isRead = await this.#read(watched, state, hook.found, caller);
+    const { isCertain } = hook.found;
+    const isProven = isCertain || state.position?.proven === true;
+    this.#note(
+      state,
+      isProven
+        ? { state: 'watched', message: 'deliveries that are missing are asked for again' }
+        : {
+            state: 'unproven',
+            message: `of the deliveries to ${printedUrl(hook.found.url)} none has arrived here yet`,
+            cure: "set `listen.public.url` in dispatcher.yaml to the address of GitHub's webhook",
+          },
+    );
+    if (!isProven) return EVERY_MS;
+    const isOpen = await this.#askAgain(watched, state, hook.found, caller);
+    return isOpen || !isRead ? SOON_MS : EVERY_MS;
+  }
+
+  #note(state: State, status: Omit<RedeliveryStatus, 'sinceMs'>): void {
+    const sinceMs = state.status?.state === status.state ? state.status.sinceMs : this.#nowMs();
+    state.status = { ...status, sinceMs };
+  }
+
+  #callerOf(holder: WatchedRegistration, { place }: WatchedLog): Caller | undefined {
+    const caller = this.#options.caller(holder, place);
+    const { signal } = this.#stopping;
+    return caller === undefined ? undefined : { call: (call) => caller.call({ ...call, signal }) };
+  }
+
+  /** By the first credentials that may: those of one registration, broken, do not hold up the others. */
+  async #hookOf(watched: WatchedLog, state: State): Promise<State['hook']> {
+    const nowMs = this.#nowMs();
+    if (state.hook !== undefined && nowMs - state.hook.foundAtMs < HOOK_KNOWN_MS) return state.hook;
+    state.hook = undefined;
+    if (this.#isServedByApp(watched)) {
+      state.status = undefined;
+      return undefined;
+    }
+    let refusal: unknown;
+    for (const holder of watched.holders.slice(0, MOST_HOLDERS)) {
+      const caller = this.#callerOf(holder, watched);
+      if (caller === undefined) continue;
+      try {
+        const found = ownHook(await findHooks(caller, watched.place), watched.path, this.#options.publicUrl);
+        if (found === 'none' || found === 'several') {
+          this.#note(state, { state: found, message: missingWords(found, watched) });
+          return undefined;
+        }
+        state.hook = { found, holder, foundAtMs: nowMs };
+        return state.hook;
+      } catch (error) {
+        if (!(error instanceof GithubError) || this.#stopping.signal.aborted) throw error;
+        // One that is broken tells less than one that lacks a permission.
+        refusal = isNotAllowed(refusal) && refusal.kind !== 'unauthorized' ? refusal : error;
+      }
+    }
+    if (refusal !== undefined) throw refusal;
+    return undefined;
+  }
+
+  /** The webhook of an App leads to the same endpoint: no other is expected. */
+  #isServedByApp(watched: WatchedLog): boolean {
+    return this.#appsOf(watched).some(({ log }) => this.#states.get(log)?.hook !== undefined);
+  }
+
+  /** It is asked first, so that nothing is said of permissions that are not needed. */
+  #isAppUnknown(watched: WatchedLog): boolean {
+    return this.#appsOf(watched).some(({ log }) => {
+      const state = this.#states.get(log);
+      return state?.hook === undefined && state?.status === undefined;
+    });
+  }
+
+  #appsOf({ place, endpoint, holders }: WatchedLog): readonly WatchedLog[] {
+    if (place.kind === 'app') return [];
+    return (this.#apps.get(endpoint) ?? []).filter((app) => holders.every((holder) => app.holders.includes(holder)));
+  }
+
+  /** Whether it was read to where it was read before. */
+  async #read(watched: WatchedLog, state: State, hook: OwnHook, caller: Caller): Promise<boolean> {
+    const { ledger, isAnswered, log, metrics } = this.#options;
+    const { place, endpoint } = watched;
+    const cursorName = `deliveries/${watched.log}`;
+    state.position ??= readPosition(await ledger.cursor(cursorName), this.#nowMs());
+    const { position, atEnd, ...read } = await readOn({
+      ...{ log: watched.log, endpoint, cursorName, ledger, position: state.position },
+      isCertain: hook.isCertain,
+      page: (cursor) => readLog(caller, { place, hook: hook.id, ...(cursor === undefined ? {} : { cursor }) }),
+      isAnswered: (guid) => isAnswered(endpoint, guid),
+      nowMs: () => this.#nowMs(),
+    });
+    state.position = position;
+    log.debug('delivery-log', { deliveries: watched.log, atEnd, ...read });
+    const lost = read.missed + read.dropped;
+    if (lost > 0) {
+      metrics.missedDeliveries('found', read.missed);
+      metrics.missedDeliveries('dropped', read.dropped);
+      log.warn('deliveries-missed', {
+        ...{ deliveries: watched.log, missed: read.missed, dropped: read.dropped },
+        reason: 'GitHub sent them, and they were not recorded here: they are asked for again',
+      });
+    }
+    return atEnd;
+  }
+
+  /** Whether some are open. */
+  async #askAgain(watched: WatchedLog, state: State, hook: OwnHook, caller: Caller): Promise<boolean> {
+    const { ledger, isHeld, metrics } = this.#options;
+    const { log, endpoint, line } = watched;
+    const ofLine = this.#windowOf(this.#askedByLine, line, ASKED_A_MINUTE_EACH);
+    for (;;) {
+      const nowMs = this.#nowMs();
+      const room = Math.min(
+        BATCH,
+        ASKED_A_MINUTE - state.asked.used(nowMs),
+        ASKED_A_MINUTE_EACH - ofLine.used(nowMs),
+        isHeld(endpoint) ? 0 : BATCH,
+      );
+      const { arrived, givenUp, due } = await ledger.beginRedeliveries({
+        ...{ log, endpoint, nowMs, mostAttempts: MOST_ATTEMPTS, limit: Math.max(0, room) },
+        nextDueAtMs: (attempts) => nowMs + (WAITS_MS[attempts - 1] ?? 0),
+      });
+      metrics.missedDeliveries('arrived', arrived);
+      metrics.missedDeliveries('given-up', givenUp);
+      if (givenUp > 0) {
+        this.#options.log.warn('deliveries-given-up', {
+          ...{ deliveries: log, givenUp },
+          reason: `asked for ${MOST_ATTEMPTS} times, and not recorded: polling and GitHub's own page of the webhook have the jobs`,
+        });
+      }
+      if (due.length === 0) return (await ledger.openMissed()).has(log);
+      state.asked.spend(nowMs, due.length);
+      ofLine.spend(nowMs, due.length);
+      await this.#ask(watched, hook, caller, due);
+      if (this.#stopping.signal.aborted) return true;
+    }
+  }
+
+  /** Rejects with why GitHub does not do it for any of them; those that were not asked for are as before. */
+  async #ask({ log, place }: WatchedLog, hook: OwnHook, caller: Caller, due: readonly DueDelivery[]): Promise<void> {
+    const { ledger, metrics } = this.#options;
+    let refusal: GithubError | undefined;
+    let asked = 0;
+    const untouched: DueDelivery[] = [];
+    await mapLimited(due, ASKS_AT_ONCE, async (delivery) => {
+      if (refusal !== undefined || this.#stopping.signal.aborted) {
+        untouched.push(delivery);
+        return;
+      }
+      try {
+        const answer = await redeliver(caller, { place, hook: hook.id, delivery: delivery.deliveryId });
+        if (answer === 'gone') await ledger.giveUpRedelivery(log, delivery.guid, this.#nowMs());
+        else asked += 1;
+      } catch (error) {
+        if (!(error instanceof GithubError)) throw error;
+        // It may have been done: the attempt counts.
+        if (error.kind === 'transient') return;
+        refusal ??= error;
+        untouched.push(delivery);
+      }
+    });
+    metrics.missedDeliveries('asked', asked);
+    if (untouched.length > 0) {
+      const nowMs = this.#nowMs();
+      await ledger.takeBackRedeliveries(log, untouched, { dueAtMs: nowMs, nowMs });
+    }
+    if (asked > 0) this.#options.log.info('redelivery', { deliveries: log, asked });
+    if (refusal !== undefined) throw refusal;
+  }
+}
+
+const ASKS_AT_ONCE = 4;
+const MOST_HOLDERS = 5;
+
+/** The first of these that a log of the registration has is what is said of it. */
+const ORDER = [
+  'not-allowed',
+  'failing',
+  'watched',
+  'unproven',
+  'several',
+  'none',
+] as const satisfies readonly LogState[];
+
+function newState(dueMs: number): State {
+  return {
+    ...{ dueMs, lookedAtMs: undefined, looking: false, hook: undefined, position: undefined, status: undefined },
+    asked: new RateWindow(MINUTE_MS, ASKED_A_MINUTE),
+  };
+}
+
+function missingWords(found: 'none' | 'several', { path }: WatchedLog): string {
+  return found === 'none' ? `no webhook leads to ${path}` : `several webhooks lead to an address that ends in ${path}`;
+}
+
+/** Without what may be secret in it. */
+function printedUrl(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed === null ? 'its address' : `${parsed.host}${parsed.pathname}`;
+}

@@ -1,0 +1,366 @@
+import { expect } from 'chai';
+import { Secret } from '../../../dispatcher/model/registration.ts';
+import { grantOf } from '../../registration-fixture.ts';
+import { tenant } from '../intake-fixture.ts';
+import { HookWorld, refusal } from './hook-world.ts';
+
+const MINUTE = 60_000;
+
+describe('redelivery', function () {
+  this.timeout(60_000);
+  let world: HookWorld;
+
+  beforeEach(async () => {
+    world = new HookWorld();
+    await world.at.begin();
+  });
+  afterEach(async () => {
+    await world.redelivery?.stop();
+    await world.at.end();
+  });
+
+  /** Whatever GitHub sends again arrives. */
+  const takeAll = (hook = world.hook()) => {
+    hook.receive = async ({ guid }) => {
+      await world.arrive(guid);
+      return 202;
+    };
+  };
+
+  it('asks for what never arrived, and for nothing that did', async () => {
+    const hook = world.hook();
+    takeAll();
+    hook.sent('failed-and-lost');
+    hook.sent('failed-and-recorded', { status: 504 });
+    hook.sent('taken-by-a-proxy', { status: 202 });
+    hook.sent('fine', { status: 202 });
+    hook.sent('of another event', { event: 'push' });
+    await world.arrive('failed-and-recorded');
+    await world.arrive('fine');
+    world.start();
+    await world.pass(MINUTE);
+    expect([...hook.asked].sort()).to.deep.equal(['failed-and-lost', 'taken-by-a-proxy']);
+    await world.pass(60 * MINUTE);
+    expect(hook.asked, 'once each, although each is in the log twice now').to.have.length(2);
+    expect(Object.fromEntries(world.counts)).to.deep.include({ found: 2, asked: 2, arrived: 2, 'given-up': 0 });
+  });
+
+  it('finds what gets lost later, also where it reads the same page again', async () => {
+    const hook = world.hook();
+    takeAll();
+    world.start();
+    await world.pass(MINUTE);
+    hook.sent('one');
+    await world.pass(3 * MINUTE);
+    expect(hook.asked).to.deep.equal(['one']);
+    hook.sent('two', { status: 200 });
+    await world.pass(3 * MINUTE);
+    expect(hook.asked).to.deep.equal(['one', 'two']);
+  });
+
+  it('looks soon after deliveries were lost, but not more often than every half a minute', async () => {
+    const hook = world.hook();
+    takeAll();
+    const redelivery = world.start();
+    await world.pass(40_000);
+    hook.sent('one');
+    redelivery.lost(['registration/acme']);
+    await world.pass(50_000);
+    expect(hook.asked).to.deep.equal(['one']);
+    const before = hook.calls.length;
+    for (let n = 0; n < 60; n += 1) {
+      redelivery.lost(['registration/acme']);
+      await world.pass(1_000);
+    }
+    expect(hook.calls.length - before).to.be.at.most(3);
+  });
+
+  it('asks again, ever later, where it is answered 5xx, and gives up', async () => {
+    const hook = world.hook();
+    hook.receive = async () => 503;
+    hook.sent('lost');
+    world.start();
+    await world.pass(MINUTE);
+    expect(hook.asked).to.have.length(1);
+    await world.pass(10 * MINUTE);
+    expect(hook.asked).to.have.length(3);
+    await world.pass(4 * 60 * MINUTE);
+    expect(hook.asked).to.have.length(5);
+    await world.pass(24 * 60 * MINUTE);
+    expect(hook.asked, 'its own redeliveries begin nothing anew').to.have.length(5);
+    expect(world.counts.get('given-up')).to.equal(1);
+    expect(world.events('deliveries-given-up')).to.have.length(1);
+  });
+
+  it('counts an attempt whose answer was lost, and none that GitHub refused', async () => {
+    const hook = world.hook();
+    hook.sent('lost');
+    hook.obstacle = ({ method }) => (method === 'POST' ? refusal('transient', 502) : undefined);
+    world.start();
+    await world.pass(30_000);
+    expect(hook.calls.filter(({ method }) => method === 'POST')).to.have.length(1);
+    await world.pass(30_000);
+    expect(
+      hook.calls.filter(({ method }) => method === 'POST'),
+      'not yet',
+    ).to.have.length(1);
+    hook.obstacle = ({ method }) => (method === 'POST' ? refusal('rate-limited', 403) : undefined);
+    await world.pass(4 * 60 * MINUTE);
+    hook.obstacle = () => undefined;
+    takeAll();
+    await world.pass(5 * MINUTE);
+    expect(world.counts.get('arrived')).to.equal(1);
+  });
+
+  it('asks no more often for being killed between the call and the note of its answer', async () => {
+    const hook = world.hook();
+    hook.sent('lost');
+    let kills = 0;
+    for (; kills < 3; kills += 1) {
+      // Its answer never comes; the process is killed, and the next one begins on the same ledger.
+      hook.isStuck = true;
+      hook.receive = () => new Promise(() => {});
+      world.start();
+      await world.pass(30_000);
+      await world.at.restart();
+    }
+    expect(hook.asked).to.have.length(2);
+    hook.isStuck = false;
+    hook.pending = 0;
+    takeAll();
+    world.start();
+    await world.pass(10 * MINUTE);
+    expect(hook.asked).to.have.length(3);
+    await world.pass(60 * MINUTE);
+    expect(hook.asked).to.have.length(3);
+  });
+
+  it('finds what was sent while it was down, from where it had read to', async () => {
+    const hook = world.hook();
+    world.start();
+    hook.sent('before', { status: 202 });
+    await world.arrive('before');
+    await world.pass(5 * MINUTE);
+    await world.redelivery?.stop();
+    await world.pass(20 * 60 * MINUTE);
+    hook.sent('meanwhile');
+    await world.pass(20 * 60 * MINUTE);
+    takeAll();
+    world.start();
+    await world.pass(MINUTE);
+    expect(hook.asked).to.deep.equal(['meanwhile']);
+  });
+
+  it('leaves alone what was sent long before it was set up', async () => {
+    const hook = world.hook();
+    hook.sent('old', { atMs: world.clock.now() - 3 * 3_600_000 });
+    hook.sent('new', { atMs: world.clock.now() - 1_800_000 });
+    world.start();
+    await world.pass(MINUTE);
+    expect(hook.asked).to.deep.equal(['new']);
+  });
+
+  it('reads a log of 10,000 entries in bounded steps, and each entry once', async () => {
+    const hook = world.hook();
+    const beganMs = world.clock.now();
+    hook.sent('first', { status: 202, event: 'push', atMs: beganMs - 3_000_000 });
+    for (let n = 0; n < 10_000; n += 1) {
+      const guid = `g-${n}`;
+      hook.sent(guid, {
+        status: 202,
+        event: n === 5_000 ? 'workflow_job' : 'push',
+        atMs: beganMs - 2_400_000 + n * 200,
+      });
+    }
+    takeAll();
+    world.start();
+    await world.pass(20_000);
+    const reads = () => hook.calls.filter(({ route }) => route.endsWith('/deliveries')).length;
+    expect(reads()).to.equal(20);
+    await world.pass(4 * MINUTE);
+    expect(hook.asked).to.deep.equal(['g-5000']);
+    expect(reads()).to.be.within(101, 101 + 30);
+    const before = reads();
+    await world.pass(20 * MINUTE);
+    expect(reads() - before, 'afterwards only what is new, and five minutes more').to.be.below(11 * 17);
+  });
+
+  it('asks for so many a minute at most, and takes repositories in turn', async () => {
+    const hook = world.hook();
+    for (let n = 0; n < 300; n += 1) hook.sent(`flood-${n}`);
+    for (let n = 0; n < 5; n += 1) hook.sent(`small-${n}`, { repository: 2 });
+    takeAll();
+    world.start();
+    await world.pass(30_000);
+    expect(hook.asked).to.have.length(50);
+    expect(hook.asked.filter((guid) => guid.startsWith('small'))).to.have.length(5);
+    await world.pass(8 * MINUTE);
+    expect(hook.asked).to.have.length(305);
+  });
+
+  it('asks for what starts a job first', async () => {
+    const hook = world.hook();
+    takeAll();
+    for (let n = 0; n < 40; n += 1) hook.sent(`done-${n}`, { action: 'completed' });
+    for (let n = 0; n < 40; n += 1) hook.sent(`begun-${n}`, { action: 'in_progress' });
+    for (let n = 0; n < 30; n += 1) hook.sent(`queued-${n}`);
+    world.start();
+    await world.pass(30_000);
+    const kinds = hook.asked.map((guid) => guid.split('-')[0]);
+    expect(kinds.filter((kind) => kind === 'queued')).to.have.length(30);
+    expect(kinds.filter((kind) => kind === 'begun')).to.have.length(0);
+  });
+
+  it('does not ask while deliveries are turned away here', async () => {
+    const hook = world.hook();
+    hook.sent('lost');
+    takeAll();
+    world.isHeld = true;
+    world.start();
+    await world.pass(10 * MINUTE);
+    expect(hook.asked).to.have.length(0);
+    world.isHeld = false;
+    await world.pass(MINUTE);
+    expect(hook.asked).to.deep.equal(['lost']);
+  });
+
+  it('does not ask for what was answered for good, and once for what may have been', async () => {
+    const hook = world.hook();
+    hook.sent('foreign', { status: 403 });
+    hook.sent('of an unknown status', { status: 200 });
+    hook.sent('refused by a gateway', { status: 403 });
+    world.answered.note('registration/acme', 'foreign');
+    world.answered.note('registration/acme', 'of an unknown status');
+    hook.receive = async () => 403;
+    world.start();
+    await world.pass(5 * 60 * MINUTE);
+    expect(hook.asked).to.deep.equal(['refused by a gateway']);
+  });
+
+  it('takes for gone what GitHub does not have any more', async () => {
+    const hook = world.hook();
+    const { id } = hook.sent('lost');
+    hook.receive = async () => {
+      throw new Error('it is gone');
+    };
+    hook.obstacle = ({ method }) => {
+      if (method === 'POST')
+        hook.entries.splice(
+          hook.entries.findIndex((entry) => entry.id === id),
+          1,
+        );
+      return undefined;
+    };
+    world.start();
+    await world.pass(60 * MINUTE);
+    expect(hook.calls.filter(({ method }) => method === 'POST')).to.have.length(1);
+  });
+
+  describe('which webhook is ours', () => {
+    it('is told by its address', async () => {
+      const hook = world.hook();
+      hook.url = 'https://other.example/webhooks/github/acme';
+      hook.sent('lost');
+      const redelivery = world.start();
+      await world.pass(5 * MINUTE);
+      expect(hook.asked).to.have.length(0);
+      expect(redelivery.statusOf('acme')).to.include({ state: 'unproven' });
+      expect(redelivery.statusOf('acme')?.message).to.include('other.example/webhooks/github/acme');
+    });
+
+    it('or, behind another address, by a delivery that arrived', async () => {
+      const hook = world.hook();
+      world.publicUrl = undefined;
+      hook.url = 'https://gateway.example/shr/webhooks/github/acme?key=secret';
+      hook.sent('one', { status: 202 });
+      hook.sent('lost');
+      await world.arrive('one');
+      takeAll();
+      const redelivery = world.start();
+      await world.pass(MINUTE);
+      expect(hook.asked).to.deep.equal(['lost']);
+      expect(redelivery.statusOf('acme')).to.include({ state: 'watched' });
+    });
+
+    it('and none is where no path fits', async () => {
+      const hook = world.hook();
+      hook.url = 'https://ci.example/github-webhook/';
+      hook.sent('lost');
+      const redelivery = world.start();
+      await world.pass(5 * MINUTE);
+      expect(hook.calls).to.have.length(1);
+      expect(redelivery.statusOf('acme')).to.include({ state: 'none' });
+    });
+  });
+
+  describe('credentials', () => {
+    it('without the permission are said once, with what to do', async () => {
+      const hook = world.hook();
+      hook.obstacle = () => refusal('forbidden', 403);
+      const redelivery = world.start();
+      await world.pass(5 * 60 * MINUTE);
+      expect(world.events('redelivery-not-possible')).to.have.length(1);
+      expect(world.events('redelivery-failed')).to.have.length(0);
+      expect(hook.calls.length).to.be.at.most(6);
+      const status = redelivery.statusOf('acme');
+      expect(status?.state).to.equal('not-allowed');
+      expect(status?.cure).to.include('Webhooks (organization): read and write');
+    });
+
+    it('that may read and not send again use up no attempts', async () => {
+      const hook = world.hook();
+      hook.sent('lost');
+      hook.obstacle = ({ method }) => (method === 'POST' ? refusal('forbidden', 403) : undefined);
+      const redelivery = world.start();
+      await world.pass(10 * 60 * MINUTE);
+      expect(redelivery.statusOf('acme')?.state).to.equal('not-allowed');
+      hook.obstacle = () => undefined;
+      takeAll();
+      await world.pass(61 * MINUTE);
+      expect(world.counts.get('arrived')).to.equal(1);
+    });
+
+    it('that are broken hold up no other registration', async () => {
+      const broken = Array.from({ length: 20 }, (_, n) => `broken-${n}`);
+      world.registrations = [...broken, 'acme'].map((name) => tenant(name));
+      for (const name of broken) {
+        const hook = world.hook(name);
+        hook.obstacle = () => refusal('unauthorized', 401);
+      }
+      world.hook().sent('lost');
+      takeAll();
+      world.start();
+      await world.pass(MINUTE);
+      expect(world.hook().asked).to.deep.equal(['lost']);
+    });
+
+    it('of an App are asked first: its webhook needs no permission, and no other is looked for then', async () => {
+      const credentials = { kind: 'app', appId: '12', privateKey: new Secret('x') } as const;
+      world.registrations = [tenant('acme', { credentials })];
+      const [app, organization] = [world.hook('acme', 'app'), world.hook('acme', 'organization')];
+      organization.obstacle = () => refusal('forbidden', 403);
+      app.sent('lost');
+      takeAll(app);
+      const redelivery = world.start();
+      await world.pass(60 * MINUTE);
+      expect(app.asked).to.deep.equal(['lost']);
+      expect(organization.calls).to.have.length(0);
+      expect(redelivery.statusOf('acme')?.state).to.equal('watched');
+      expect(world.events('redelivery-not-possible')).to.have.length(0);
+    });
+
+    it('of a tenant with thousands of webhooks leave room for others', async () => {
+      const repositories = Array.from({ length: 2_000 }, (_, n) => ({ owner: 'many', repository: `r-${n}` }));
+      const grant = grantOf('many');
+      world.registrations = [tenant('many', { grant, claim: { kind: 'repositories', repositories } }), tenant('acme')];
+      const many = world.hook('many', 'repository');
+      many.url = '';
+      world.hook().sent('lost');
+      takeAll();
+      world.start();
+      await world.pass(5 * MINUTE);
+      expect(world.hook().asked).to.deep.equal(['lost']);
+      expect(many.calls.length).to.be.at.most(110);
+    });
+  });
+});
