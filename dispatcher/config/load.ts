@@ -310,8 +310,7 @@ export async function inspectConfiguration(
   sources.memory?.watchNoOthers();
   const places = new Places(asWritten, all, parts);
   const settled = await settledAmong(asWritten, parts);
-  await tellOverlaps(asWritten, settled, places, platform);
-  const fallenBack = await withoutOverlaps(asWritten, parts);
+  const fallenBack = await withoutOverlaps(asWritten, settled, places, parts);
   const read = fallenBack === asWritten ? asWritten : await inForceAgain(asWritten, fallenBack, platform, settled);
   if (read !== asWritten) await tellOverlaps(read, settled, places, platform);
   const conflicts = await conflictsAmong(read, places);
@@ -418,21 +417,57 @@ function setAside({ name, file, claims, problems, besides }: RegistrationFound):
   return all.length === 0 ? [] : [{ name, file, problems: all, claims }];
 }
 
-/** Those that overlap with others as their files are, by their last versions that did not. */
+/** Each looks at all registrations once more. Enough where nobody makes them collide one after the other. */
+const MAX_ROUNDS = 8;
+
+/**
+ * Those that overlap with others as their files are, by their last versions that did not. What one falls back to may leave no
+ * room for another one's file: then that falls back as well.
+ */
 async function withoutOverlaps(
-  found: readonly RegistrationFound[],
+  asWritten: readonly RegistrationFound[],
+  settled: Settled,
+  places: Places,
   parts: Parts,
 ): Promise<readonly RegistrationFound[]> {
-  if (found.every(({ besides }) => besides.length === 0)) return found;
+  let found = asWritten;
+  for (let round = 1; ; round += 1) {
+    await tellOverlaps(found, settled, places, parts.platform);
+    const colliding = found.flatMap((one) => (one.besides.length === 0 ? [] : [one.registration?.grant?.tenant]));
+    // What all of a tenant had was in force together.
+    const fallenBack = await fallBack(found, new Set(round < MAX_ROUNDS ? [] : colliding), parts);
+    if (fallenBack === undefined) return found === asWritten ? found : found.map((one) => ({ ...one, besides: [] }));
+    found = fallenBack;
+  }
+}
+
+/** Those that collide, and all of these tenants. Undefined: none has another version that it could fall back to. */
+async function fallBack(
+  found: readonly RegistrationFound[],
+  tenants: ReadonlySet<string | undefined>,
+  parts: Parts,
+): Promise<readonly RegistrationFound[] | undefined> {
+  if (found.every(({ besides }) => besides.length === 0)) return undefined;
   let isOther = false;
-  const replaced = await mapLimited(found, READ_AT_ONCE, async (one) => {
-    if (one.besides.length === 0 || one.instead.length > 0) return { ...one, besides: [] };
-    const kept = await lastGoodOf({ ...one, problems: inReadingOrder(one.besides) }, parts);
-    if (kept === undefined || kept.registration === one.registration) return { ...one, besides: [] };
+  const fallenBack = await mapLimited(found, READ_AT_ONCE, async (one) => {
+    const { besides, file, instead, problems, registration } = one;
+    const unchanged = { ...one, besides: [] };
+    const tenant = registration?.grant?.tenant;
+    const isWithOthers = besides.length === 0 && problems.length === 0 && tenants.has(tenant);
+    if (registration === undefined || instead.length > 0 || (besides.length === 0 && !isWithOthers)) return unchanged;
+    const why = isWithOthers ? [withOthers(file, tenant)] : inReadingOrder(besides);
+    const kept = await lastGoodOf({ ...one, problems: why }, parts);
+    if (kept === undefined || kept.registration === registration) return unchanged;
     isOther = true;
     return kept;
   });
-  return isOther ? replaced : found;
+  return isOther ? fallenBack : undefined;
+}
+
+function withOthers(file: string, tenant: string | undefined): Problem {
+  const whose = tenant === undefined ? 'the platform itself' : `tenant \`${tenant}\``;
+  const message = `it is not in force beside the last versions of others, as too many registrations of ${whose} collide with each other`;
+  return wholeFile(file, message, 'Correct the others first.');
 }
 
 /** For each reading: each looks at all registrations once more. */

@@ -290,6 +290,68 @@ describe('registrations that have more runners together than their tenant', () =
   }
 });
 
+describe('registrations of which one collides only with what another falls back to', () => {
+  const reserving = (names: readonly string[], reserved: number): string =>
+    platform
+      .replace('registrations: [a, b, c]', `registrations: [${names.join(', ')}]`)
+      .replace(
+        'limits: { maxRunners: 30 }',
+        `reservedRunners: ${reserved}, limits: { maxRunners: ${10 * names.length} }`,
+      );
+  const asks = (name: string, maxRunners: number, reservedRunners = 0): string =>
+    `${own(name, maxRunners)}${reservedRunners === 0 ? '' : `reservedRunners: ${reservedRunners}\n`}`;
+
+  async function start(first: Readonly<Record<string, string>>, names: readonly string[], reserved = names.length) {
+    const texts = Object.fromEntries(Object.entries(first).map(([name, text]) => [`registrations/${name}`, text]));
+    const files = editedFiles({ 'dispatcher.yaml': reserving(names, reserved), ...texts });
+    const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    expect(loaded.problems).to.deep.equal([]);
+    return async (changed: Readonly<Record<string, string>>) => {
+      for (const [name, text] of Object.entries(changed)) files.write(`registrations/${name}`, text);
+      await files.live.stamps.look();
+      await files.live.stamps.look();
+      const read = await files.live.read('changed');
+      if (!read.ok) throw new Error(JSON.stringify(read.problems));
+      const { kept = [], quarantined, registrations } = read.configuration;
+      return {
+        inForce: registrations.map(({ name, maxRunners }) => `${name} ${maxRunners}`),
+        kept: kept.map(({ name }) => name),
+        aside: quarantined.map(({ name }) => name),
+        problems: read.problems.length,
+      };
+    };
+  }
+
+  it('keep what they had, and are in force as they are once there is room', async () => {
+    const first = { 'a.yaml': asks('a', 10, 1), 'b.yaml': asks('b', 10), 'c.yaml': asks('c', 10, 1) };
+    const edit = await start(first, ['a', 'b', 'c'], 2);
+    const both = await edit({ 'a.yaml': asks('a', 5, 2), 'b.yaml': asks('b', 15) });
+    expect(both).to.deep.equal({ inForce: ['a 10', 'b 10', 'c 10'], kept: ['a', 'b'], aside: [], problems: 2 });
+    const after = await edit({ 'a.yaml': asks('a', 5, 1) });
+    expect(after).to.deep.equal({ inForce: ['a 5', 'b 15', 'c 10'], kept: [], aside: [], problems: 0 });
+  });
+
+  for (const pairs of [2, 12]) {
+    it(`keep what they had, however many fall back one after the other: ${2 * pairs + 1}`, async () => {
+      const all = Array.from({ length: 2 * pairs + 1 }, (_, index) => `n${String(index).padStart(2, '0')}`);
+      const edit = await start(Object.fromEntries(all.map((name) => [`${name}.yaml`, asks(name, 10, 1)])), all);
+      // Each falls back only once the one after it has, as it asks for what that one gives away.
+      const pushed = all.map((name, index) => {
+        if (index === 0) return [`${name}.yaml`, asks(name, 10, 2)];
+        return [`${name}.yaml`, index % 2 === 1 ? asks(name, 15, 0) : asks(name, 5, 2)];
+      });
+      const chain = await edit(Object.fromEntries(pushed));
+      expect(chain).to.deep.include({ inForce: all.map((name) => `${name} 10`), kept: all, aside: [] });
+      const room = await edit({ 'n00.yaml': asks('n00', 10, 1) });
+      expect(room).to.deep.equal({
+        ...{ kept: [], aside: [], problems: 0 },
+        inForce: all.map((name, index) => `${name} ${index === 0 ? 10 : index % 2 === 1 ? 15 : 5}`),
+      });
+    });
+  }
+});
+
 describe('registrations that are more than their tenant may have', () => {
   const limited = (most: number) => platform.replace('maxRunners: 30', `maxRegistrations: ${most}`);
   const summary = ({ quarantined, registrations }: Configuration) => ({
