@@ -1,5 +1,5 @@
 /**
- * Runs every check and prints one tally: `node test/run.ts [--only NAME,NAME] [--list]`. Each of the checks that are
+ * Runs every check and prints one tally: `node test/run.ts [--only NAME,NAME] [--slowest N] [--list]`. Each of the checks that are
  * not tests counts as one. The last line is `N passed, N failed`; the exit code is 1 when anything failed.
  */
 import { spawn } from 'node:child_process';
@@ -15,6 +15,8 @@ interface Tally {
   /** The title and the first words of each. */
   readonly failures: readonly string[];
   readonly pending: readonly string[];
+  /** What the tests of each file took. */
+  readonly seconds: readonly (readonly [string, number])[];
 }
 
 interface Check {
@@ -29,7 +31,12 @@ interface Check {
 
 /** From the last test to the end of its process. */
 const LINGER_MS = 60_000;
-const tallySchema = z.object({ passed: z.number(), failures: z.array(z.string()), pending: z.array(z.string()) });
+const tallySchema = z.object({
+  passed: z.number(),
+  failures: z.array(z.string()),
+  pending: z.array(z.string()),
+  seconds: z.array(z.tuple([z.string(), z.number()])),
+});
 const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.bin', name);
 
 /** Tests of what is built, installed and deployed. */
@@ -77,10 +84,15 @@ const CHECKS: readonly Check[] = [
 ];
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, list: { type: 'boolean' }, help: { type: 'boolean' } },
+  options: {
+    only: { type: 'string' },
+    list: { type: 'boolean' },
+    slowest: { type: 'string' },
+    help: { type: 'boolean' },
+  },
 });
 if (values.help) {
-  console.log('node test/run.ts [--only NAME,NAME] [--list]\nRuns all checks, or those named.');
+  console.log('node test/run.ts [--only NAME,NAME] [--slowest N] [--list]\nRuns all checks, or those named.');
 } else if (values.list) {
   for (const { name } of CHECKS) console.log(name);
 } else {
@@ -129,6 +141,10 @@ interface Result {
 
 function report(results: readonly Result[]): number {
   console.log('');
+  const files = results.flatMap(({ name, tally }) => tally.seconds.map(([file, seconds]) => ({ name, file, seconds })));
+  files.sort((one, other) => other.seconds - one.seconds);
+  for (const { file, name, seconds } of files.slice(0, Number(values.slowest ?? 0)))
+    console.log(`${seconds.toFixed(1).padStart(6)} s  ${name.padEnd(12)} ${file}`);
   let passed = 0;
   let failed = 0;
   for (const { tally } of results) for (const title of tally.pending) console.log(`not run: ${title}`);
@@ -155,7 +171,12 @@ function command(name: string, program: string, words: readonly string[]): Check
     name,
     async run(_folder, say) {
       const code = await execute(bin(program), words, {}, say);
-      return { passed: code === 0 ? 1 : 0, failures: code === 0 ? [] : [`it ended with ${code}`], pending: [] };
+      return {
+        passed: code === 0 ? 1 : 0,
+        failures: code === 0 ? [] : [`it ended with ${code}`],
+        pending: [],
+        seconds: [],
+      };
     },
   };
 }
@@ -174,7 +195,7 @@ function mocha(name: string, specs: readonly string[], without: readonly string[
       const code = await execute(process.execPath, [bin('mocha'), ...words], { TALLY_FILE: file }, say);
       const text = await readFile(file, 'utf8').catch(() => undefined);
       if (text === undefined) {
-        return { passed: 0, failures: [`mocha ended with ${code} before it could count`], pending: [] };
+        return { passed: 0, failures: [`mocha ended with ${code} before it could count`], pending: [], seconds: [] };
       }
       const tally = tallySchema.parse(JSON.parse(text));
       // A crash after the last test (an unhandled rejection, an exit) is a failure too.

@@ -1,5 +1,6 @@
 /** Mocha's `dot` reporter, which also writes the tally to the file that TALLY_FILE names. */
 import { writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import mocha from 'mocha';
 
 export default class TallyReporter extends mocha.reporters.Dot {
@@ -7,9 +8,14 @@ export default class TallyReporter extends mocha.reporters.Dot {
     super(runner, options);
     const pending: string[] = [];
     const failures: string[] = [];
+    const seconds = new Map<string, number>();
     let passed = 0;
     runner.on('pass', () => {
       passed += 1;
+    });
+    runner.on('test end', ({ duration = 0, file = '' }) => {
+      const name = relative(process.cwd(), file);
+      seconds.set(name, (seconds.get(name) ?? 0) + duration / 1000);
     });
     runner.on('fail', (test, error: Error) => {
       failures.push(`${test.fullTitle()}: ${firstLine(error)}`);
@@ -19,7 +25,7 @@ export default class TallyReporter extends mocha.reporters.Dot {
     });
     runner.on('end', () => {
       const file = process.env['TALLY_FILE'];
-      if (file !== undefined) writeFileSync(file, JSON.stringify({ passed, failures, pending }));
+      if (file !== undefined) writeFileSync(file, JSON.stringify({ passed, failures, pending, seconds: [...seconds] }));
     });
   }
 }
