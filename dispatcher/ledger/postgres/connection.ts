@@ -53,6 +53,7 @@ export class Connection {
       ssl:
         encrypted && !isSocket(host) ? { host, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) } : false,
       keepAlive: true,
+      pipeline: true,
       types: { getTypeParser: (type: number) => (INTEGERS.has(type) ? Number : String) },
     });
     this.#client.on('error', (error) => this.#end(error));

@@ -486,8 +486,19 @@ class PostgresStore implements Store {
     builder?: Builder,
   ): Promise<Result> {
     const running = step(this.#context(builder));
+    /** Answers on their way to queries that the step has yet to come to. */
+    const ahead: Promise<QueryResult>[] = [];
     let turn = this.#next(running);
-    while (!turn.done) turn = this.#next(running, await ask(connection, turn.value));
+    while (!turn.done) {
+      const answer = ahead.shift() ?? ask(connection, turn.value);
+      for (const query of turn.value.ahead ?? []) {
+        const later = ask(connection, query);
+        // If one before it fails, it is not waited for.
+        later.catch(() => {});
+        ahead.push(later);
+      }
+      turn = this.#next(running, await answer);
+    }
     return turn.value;
   }
 
@@ -516,9 +527,9 @@ class BrokenCommit extends Error {
   }
 }
 
-function ask(connection: Connection, query: Query): Promise<QueryResult> {
+async function ask(connection: Connection, query: Query): Promise<QueryResult> {
   for (const parameter of query.parameters) refuseUnstorable(parameter);
-  return connection.ask(query);
+  return await connection.ask(query);
 }
 
 /** Of a session that broke, the server does it. */

@@ -11,6 +11,8 @@ export type Builder = Kysely<Tables>;
 export interface Query {
   readonly sql: string;
   readonly parameters: readonly unknown[];
+  /** What is asked after it, whatever the answer: a store may send them together. */
+  readonly ahead?: readonly Query[];
 }
 
 interface Compilable {

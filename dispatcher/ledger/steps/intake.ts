@@ -3,13 +3,14 @@ import { type Delivery, type JobFact, jobKey } from '../../jobs/facts.ts';
 import type { DeliveryResult, JobRow, OnUnreadable } from '../ledger.ts';
 import { mergeFact } from '../merge.ts';
 import * as deliveryQueries from '../queries/deliveries.ts';
+import type { Query } from '../queries/fixed.ts';
 import * as jobCheckQueries from '../queries/job-checks.ts';
 import * as jobQueries from '../queries/jobs.ts';
 import * as rows from '../rows.ts';
-import { dropJob, putJob } from './jobs.ts';
+import { dropJob, jobWritten, putJob } from './jobs.ts';
 import { compare, sortedByKey } from './order.ts';
 import { hasRoom, type OpenCounts } from './shares.ts';
-import type { Context, Step } from './step.ts';
+import { all, type Context, type Step } from './step.ts';
 
 export function* recordDeliveries(
   context: Context,
@@ -21,21 +22,20 @@ export function* recordDeliveries(
   const inOrder = batch
     .map((entry, index) => ({ ...entry, index }))
     .sort((a, b) => compare(a.delivery.endpoint, b.delivery.endpoint) || compare(a.delivery.guid, b.delivery.guid));
+  const inserts: { readonly index: number; readonly query: Query }[] = [];
   for (const { delivery, fact, index } of inOrder) {
     if (fact !== null && !(yield* hasRoom(context, fact, counts, batch.length))) {
       answers[index] = 'full';
       continue;
     }
     const { endpoint, guid, event, action, receivedAtMs } = delivery;
-    const inserted = yield deliveryQueries.insertDelivery(context.builder, {
-      endpoint,
-      guid,
-      event,
-      action,
-      receivedAtMs,
-    });
-    if (inserted.changed > 0) answers[index] = 'recorded';
+    const row = { endpoint, guid, event, action, receivedAtMs };
+    inserts.push({ index, query: deliveryQueries.insertDelivery(context.builder, row) });
   }
+  const inserted = yield* all(inserts.map(({ query }) => query));
+  inserts.forEach(({ index }, position) => {
+    if ((inserted[position]?.changed ?? 0) > 0) answers[index] = 'recorded';
+  });
   batch.forEach(({ fact }, index) => {
     if (fact !== null && answers[index] === 'recorded') fresh.push(fact);
   });
@@ -47,14 +47,19 @@ export function* recordFacts(context: Context, facts: readonly JobFact[], unread
   const byJob = new Map<string, JobFact[]>();
   for (const fact of facts) {
     const key = jobKey(fact);
-    const known = byJob.get(key);
-    if (known) known.push(fact);
+    const others = byJob.get(key);
+    if (others) others.push(fact);
     else byJob.set(key, [fact]);
   }
+  // A read may end another job, which must not have been read by then.
+  const mayEndOthers = facts.some(({ source }) => source === 'read');
+  const jobs = sortedByKey(byJob);
+  const known = mayEndOthers ? [] : yield* all(jobs.map(([key]) => jobQueries.jobByKey(context.builder, key)));
+  const writes: Query[] = [];
   let changedJobs = 0;
   const counts: OpenCounts = new Map();
-  for (const [key, factsOfJob] of sortedByKey(byJob)) {
-    const found = (yield jobQueries.jobByKey(context.builder, key)).rows;
+  for (const [index, [key, factsOfJob]] of jobs.entries()) {
+    const found = (known[index] ?? (yield jobQueries.jobByKey(context.builder, key))).rows;
     const [before] = rows.readable(found, rows.jobRow, unreadable);
     if (before === undefined && found.length > 0) continue;
     let row = before;
@@ -62,10 +67,12 @@ export function* recordFacts(context: Context, facts: readonly JobFact[], unread
     if (row === undefined || row === before) continue;
     const [first] = factsOfJob;
     if (before === undefined && first && !(yield* hasRoom(context, first, counts, byJob.size))) continue;
-    yield* putJob(context, row, before);
+    if (mayEndOthers) yield* putJob(context, row, before);
+    else writes.push(...(yield* jobWritten(context, row, before)));
     if (factsOfJob.some(({ source }) => source === 'read')) yield* endNamesakes(context, row, unreadable);
     changedJobs += 1;
   }
+  yield* all(writes);
   return changedJobs;
 }
 

@@ -2,19 +2,25 @@
 import { jobKeyPrefix } from '../../jobs/facts.ts';
 import type { JobFilter, JobRow, JobWords, OnUnreadable, RunJobs } from '../ledger.ts';
 import { NOT_HELD } from '../merge.ts';
+import type { Query } from '../queries/fixed.ts';
 import * as jobQueries from '../queries/jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
 import * as rows from '../rows.ts';
 import { bounded, each } from './filter.ts';
 import { compare } from './order.ts';
-import { countJob } from './shares.ts';
-import { type Context, firstOf, type Step } from './step.ts';
+import { jobCounted } from './shares.ts';
+import { all, type Context, firstOf, type Step } from './step.ts';
 
 const MAX_JOBS = 1000;
 const MAX_NAMESAKES = 10;
 
 /** Writes a job that facts changed, and marks it for settlement. */
 export function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
+  yield* all(yield* jobWritten(context, row, before));
+}
+
+/** What `putJob` does. */
+export function* jobWritten(context: Context, row: JobRow, before: JobRow | undefined): Step<readonly Query[]> {
   const comesBack =
     before !== undefined &&
     rows.isDemand(row, context.areStrangers) &&
@@ -23,8 +29,8 @@ export function* putJob(context: Context, row: JobRow, before: JobRow | undefine
   const laneIsGone = comesBack && (yield laneQueries.laneByKey(context.builder, row.laneKey ?? '')).rows.length === 0;
   // Its lane was deleted as empty while the job was completed: it has to be admitted anew.
   const written: JobRow = laneIsGone ? { ...row, admission: 'pending' } : row;
-  yield jobQueries.putFacts(context.builder, rows.jobColumns(written, context.nowMs, context.areStrangers));
-  yield* countJob(context, written, before);
+  const columns = rows.jobColumns(written, context.nowMs, context.areStrangers);
+  return [jobQueries.putFacts(context.builder, columns), ...jobCounted(context, written, before)];
 }
 
 export function* job(context: Context, key: string): Step<JobRow | undefined> {

@@ -2,6 +2,7 @@
 import { DAY } from '../../../time/units.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
 import type { OnUnreadable, RunnerFilter, RunnerRow, RunnerStep, RunnersLeftOut } from '../ledger.ts';
+import type { Query } from '../queries/fixed.ts';
 import * as launchCountQueries from '../queries/launch-counts.ts';
 import * as runnerQueries from '../queries/runners.ts';
 import { UNBOUND } from '../queries/terms.ts';
@@ -10,8 +11,8 @@ import { bounded, each } from './filter.ts';
 import { kept } from './kept-words.ts';
 import { putLane } from './lanes.ts';
 import { compare } from './order.ts';
-import { type Context, firstOf, type Step } from './step.ts';
-import { append } from './timeline.ts';
+import { all, type Context, firstOf, type Step } from './step.ts';
+import { appended } from './timeline.ts';
 
 const MAX_RUNNERS = 100_000;
 /** From the creation of a runner to its job. */
@@ -19,11 +20,13 @@ const MOST_WAIT_MS = DAY;
 
 export function* createRunner(context: Context, runner: RunnerRow, reason: string, lane?: LaneSpec): Step<void> {
   if (lane !== undefined) yield* putLane(context, lane);
-  yield runnerQueries.insertRunner(context.builder, rows.runnerColumns(runner));
-  yield* append(context, runner, [
-    { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
+  const { builder } = context;
+  const entry = { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null };
+  yield* all([
+    runnerQueries.insertRunner(builder, rows.runnerColumns(runner)),
+    ...appended(context, runner, [entry]),
+    ...(runner.forJobKey === null ? [] : [launchCountQueries.countPlanned(builder, 1, runner.forJobKey)]),
   ]);
-  if (runner.forJobKey !== null) yield launchCountQueries.countPlanned(context.builder, 1, runner.forJobKey);
 }
 
 export function* stepRunner(
@@ -43,38 +46,36 @@ export function* stepRunner(
     ...(typeof drainReason === 'string' ? { drainReason: kept(drainReason) } : {}),
     version: before.version + 1,
   };
-  yield runnerQueries.putRunner(context.builder, rows.runnerColumns(after));
-  yield* append(context, after, step.entries);
   const jobKey = step.launch === 'claimed' ? after.forJobKey : before.forJobKey;
-  if (step.launch !== undefined && jobKey !== null) yield* launchCounted(context, step.launch, jobKey);
+  yield* all([
+    runnerQueries.putRunner(context.builder, rows.runnerColumns(after)),
+    ...appended(context, after, step.entries),
+    ...(step.launch === undefined || jobKey === null ? [] : launchCounted(context, step.launch, jobKey)),
+  ]);
   return { before, after };
 }
 
-function* launchCounted(
+function launchCounted(
   { builder, nowMs }: Context,
   launch: NonNullable<RunnerStep['launch']>,
   jobKey: string,
-): Step<void> {
+): readonly Query[] {
   switch (launch) {
     case 'claimed':
-      yield launchCountQueries.countPlanned(builder, 1, jobKey);
-      yield launchCountQueries.countLaunch(builder, nowMs, jobKey);
-      return;
+      return [
+        launchCountQueries.countPlanned(builder, 1, jobKey),
+        launchCountQueries.countLaunch(builder, nowMs, jobKey),
+      ];
     case 'called':
-      yield launchCountQueries.countLaunch(builder, nowMs, jobKey);
-      return;
+      return [launchCountQueries.countLaunch(builder, nowMs, jobKey)];
     case 'given-back':
-      yield launchCountQueries.countPlanned(builder, -1, jobKey);
-      return;
+      return [launchCountQueries.countPlanned(builder, -1, jobKey)];
     case 'refused':
-      yield launchCountQueries.uncountLaunch(builder, jobKey);
-      return;
+      return [launchCountQueries.uncountLaunch(builder, jobKey)];
     case 'forgiven':
-      yield launchCountQueries.forgiveLaunch(builder, jobKey);
-      return;
+      return [launchCountQueries.forgiveLaunch(builder, jobKey)];
     case 'stolen':
-      yield launchCountQueries.countStolen(builder, jobKey);
-      return;
+      return [launchCountQueries.countStolen(builder, jobKey)];
   }
 }
 

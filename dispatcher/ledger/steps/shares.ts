@@ -1,6 +1,7 @@
 /** Limits for each share of the ledger's capacity: its number of open jobs, and whose history is pruned first. */
 import { type JobFact, jobKey, shareOf } from '../../jobs/facts.ts';
 import type { JobRow } from '../ledger.ts';
+import type { Query } from '../queries/fixed.ts';
 import { jobByKey } from '../queries/jobs.ts';
 import * as shareQueries from '../queries/shares.ts';
 import * as rows from '../rows.ts';
@@ -27,13 +28,13 @@ function* openOf(context: Context, share: string): Step<number> {
   return found === undefined ? 0 : rows.shareCount(found).open;
 }
 
-/** Updates the counters after a job was written. */
-export function* countJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
+/** What updates the counters when a job is written. */
+export function jobCounted({ builder }: Context, row: JobRow, before: JobRow | undefined): readonly Query[] {
   const isOpen = row.status !== 'completed';
   const wasOpen = before === undefined ? undefined : before.status !== 'completed';
-  if (isOpen === wasOpen) return;
+  if (isOpen === wasOpen) return [];
   const was = wasOpen === undefined ? 0 : -1;
-  yield shareQueries.countShare(context.builder, row.share, isOpen ? 1 : was, isOpen ? was : 1);
+  return [shareQueries.countShare(builder, row.share, isOpen ? 1 : was, isOpen ? was : 1)];
 }
 
 /** `deleted`: the result of a query that returns the share of each job it deleted. Returns how many. */

@@ -1,5 +1,6 @@
 /** The steps of a runner. */
 import type { RunnerRow, TimelineEntry } from '../ledger.ts';
+import type { Query } from '../queries/fixed.ts';
 import * as timelineQueries from '../queries/timeline.ts';
 import * as rows from '../rows.ts';
 import { kept } from './kept-words.ts';
@@ -10,9 +11,14 @@ const TIMELINE_FIRST = 100;
 const TIMELINE_LATEST = 400;
 const THIN_EVERY = 50;
 
-export function* append(context: Context, { name, version }: RunnerRow, entries: readonly TimelineEntry[]): Step<void> {
-  for (const [position, { failure, reason, details, ...entry }] of entries.entries()) {
-    yield timelineQueries.insertTimeline(context.builder, {
+/** What appends them, after the row of the runner was written. */
+export function appended(
+  { builder }: Context,
+  { name, version }: RunnerRow,
+  entries: readonly TimelineEntry[],
+): readonly Query[] {
+  const inserts = entries.map(({ failure, reason, details, ...entry }, position) =>
+    timelineQueries.insertTimeline(builder, {
       runner: name,
       version,
       position,
@@ -20,11 +26,10 @@ export function* append(context: Context, { name, version }: RunnerRow, entries:
       reason: kept(reason),
       details: details === null ? null : kept(details),
       ...rows.failureColumns(failure),
-    });
-  }
-  if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {
-    yield timelineQueries.thinTimeline(context.builder, name, TIMELINE_FIRST, version - TIMELINE_LATEST);
-  }
+    }),
+  );
+  if (version <= TIMELINE_FIRST + TIMELINE_LATEST || version % THIN_EVERY !== 0) return inserts;
+  return [...inserts, timelineQueries.thinTimeline(builder, name, TIMELINE_FIRST, version - TIMELINE_LATEST)];
 }
 
 export function* timeline(context: Context, name: string): Step<readonly TimelineEntry[]> {
