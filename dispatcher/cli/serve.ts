@@ -78,6 +78,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           return keptValues;
         },
         lastGood: (config, name, tenant) => early.of(config, name, tenant),
+        asideBefore: (config) => early.aside(config),
       });
       if (loaded === undefined) {
         live?.places.stop();
@@ -208,6 +209,11 @@ class KeptVersions {
   async of(dispatcher: DispatcherConfig, name: string, tenant?: string): Promise<string | undefined> {
     this.#opening ??= this.#open(dispatcher);
     return await (await this.#opening)?.of(name, tenant);
+  }
+
+  async aside(dispatcher: DispatcherConfig): Promise<ReadonlySet<string>> {
+    this.#opening ??= this.#open(dispatcher);
+    return (await (await this.#opening)?.aside()) ?? new Set();
   }
 
   /** Undefined: there is none yet. */
@@ -341,7 +347,7 @@ async function load(
   { bundle }: ServeOptions,
   terminal: Terminal,
   live: LiveConfigurationFiles | undefined,
-  memories: Pick<ConfigurationSources, 'knownValues' | 'lastGood'>,
+  memories: Pick<ConfigurationSources, 'asideBefore' | 'knownValues' | 'lastGood'>,
 ): Promise<LoadedForService | undefined> {
   const packed = bundle === undefined ? undefined : await readBundle(resolve(terminal.workingFolder, bundle), terminal);
   if (bundle !== undefined && packed === undefined) return undefined;

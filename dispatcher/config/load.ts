@@ -80,6 +80,11 @@ export interface ConfigurationSources {
    * when a file has, for the tenant whose it is now. Default: such a registration is set aside.
    */
   readonly lastGood?: (dispatcher: DispatcherConfig, name: string, tenant?: string) => Promise<string | undefined>;
+  /**
+   * Names of those that were not in force when an earlier process read them last: their last version gives them no precedence
+   * over others. Asked for where a tenant has not enough for all of its own. Default: it is not known of any.
+   */
+  readonly asideBefore?: (dispatcher: DispatcherConfig) => Promise<ReadonlySet<string>>;
   /** Where registrations are kept beside the folder, as dispatcher.yaml says. Default: nowhere. */
   readonly elsewhere?: (dispatcher: DispatcherConfig) => Promise<readonly RegistrationSource[]>;
   /** What is in the clouds' own stores. Default: it is not read, which is a note. */
@@ -299,7 +304,10 @@ export async function inspectConfiguration(
   const all = boundedFiles(inFiles.registrations, parts, wasInForce(parts));
   const areBounded = found.problems.length === boundedFrom;
   const beyond = await beyondThoseBefore(all, parts, wasInForce(parts));
-  sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(inFiles.files.map(({ file }) => file)));
+  // What cannot be listed is not gone, and nothing of such a reading comes into force.
+  const isListed = areListed && areBounded;
+  if (isListed)
+    sources.memory?.keepOnly(new Set(all.map(({ name }) => name)), new Set(inFiles.files.map(({ file }) => file)));
   let looked = 0;
   const asWritten = await mapLimited(all, READ_AT_ONCE, async (entry) => {
     looked += 1;
@@ -309,12 +317,11 @@ export async function inspectConfiguration(
   });
   sources.memory?.watchNoOthers();
   const places = new Places(asWritten, all, parts);
-  const settled = await settledAmong(asWritten, parts);
-  const fallenBack = await withoutOverlaps(asWritten, settled, places, parts);
+  const { found: fallenBack, settled } = await withoutOverlaps(asWritten, places, parts);
   const read = fallenBack === asWritten ? asWritten : await inForceAgain(asWritten, fallenBack, platform, settled);
   if (read !== asWritten) await tellOverlaps(read, settled, places, platform);
   const conflicts = await conflictsAmong(read, places);
-  for (const one of read) {
+  for (const one of isListed ? read : []) {
     const { besides, claims, problems, registration } = one;
     if (registration === undefined || problems.length + besides.length > 0) sources.memory?.putAside(one.name);
     else sources.memory?.putInForce(one.name, { registration, claims }, platform);
@@ -348,7 +355,7 @@ export async function inspectConfiguration(
         : [{ name, text, tenant: registration.grant?.tenant }],
     ),
     platformProblems,
-    isListed: areListed && areBounded,
+    isListed,
     isComplete: elsewhere.every(({ isKnown }) => isKnown),
     sourceProblems,
     origins: originsOf(elsewhere, doubles, sourceOf, all),
@@ -426,17 +433,21 @@ const MAX_ROUNDS = 8;
  */
 async function withoutOverlaps(
   asWritten: readonly RegistrationFound[],
-  settled: Settled,
   places: Places,
   parts: Parts,
-): Promise<readonly RegistrationFound[]> {
+): Promise<{ readonly found: readonly RegistrationFound[]; readonly settled: Settled }> {
   let found = asWritten;
+  let settled: Settled | undefined;
   for (let round = 1; ; round += 1) {
+    settled = await settledAmong(found, parts, settled);
     await tellOverlaps(found, settled, places, parts.platform);
     const colliding = found.flatMap((one) => (one.besides.length === 0 ? [] : [one.registration?.grant?.tenant]));
     // What all of a tenant had was in force together.
     const fallenBack = await fallBack(found, new Set(round < MAX_ROUNDS ? [] : colliding), parts);
-    if (fallenBack === undefined) return found === asWritten ? found : found.map((one) => ({ ...one, besides: [] }));
+    if (fallenBack === undefined) {
+      const isAsWritten = found === asWritten;
+      return { found: isAsWritten ? found : found.map((one) => ({ ...one, besides: [] })), settled };
+    }
     found = fallenBack;
   }
 }
@@ -541,31 +552,38 @@ interface Settled {
   readonly aside: ReadonlySet<string>;
 }
 
-/** Nothing of tenants that have enough for all of theirs: then nobody has to come first. */
-async function settledAmong(found: readonly RegistrationFound[], parts: Parts): Promise<Settled> {
+/** `before`: of an earlier look, with other versions. Tenants that have enough for all of theirs need nobody to come first. */
+async function settledAmong(
+  found: readonly RegistrationFound[],
+  parts: Parts,
+  before: Settled = { held: new Map(), aside: new Set() },
+): Promise<Settled> {
   const { platform, shared } = parts;
   const { config } = platform;
   const { lastGood, memory } = shared.sources;
-  const held = new Map<string, Held>();
-  const aside = new Set(found.flatMap(({ name }) => (memory?.isSetAside(name) === true ? [name] : [])));
   const crowded = new Set(
-    beyondRunners(found, platform, { held, aside: new Set() }).map(({ registration }) => registration.grant?.tenant),
+    beyondRunners(found, platform, { held: new Map(), aside: new Set() }).map(
+      ({ registration }) => registration.grant?.tenant,
+    ),
   );
-  if (crowded.size === 0) return { held, aside };
+  if (crowded.size === 0) return before;
+  const held = new Map(before.held);
+  const isAsideNow = await isAside(parts);
+  const aside = new Set(found.flatMap(({ name }) => (isAsideNow(name) ? [name] : [])));
   await mapLimited(found, READ_AT_ONCE, async ({ name, file, registration, text }) => {
     const tenant = registration?.grant?.tenant;
-    if (registration === undefined || !crowded.has(tenant) || aside.has(name)) return;
-    const before = memory?.earlier(name);
-    if (before !== undefined) {
-      if (before.grant?.tenant === tenant) held.set(name, before);
+    if (registration === undefined || !crowded.has(tenant) || aside.has(name) || held.has(name)) return;
+    const earlier = memory?.earlier(name);
+    if (earlier !== undefined) {
+      if (earlier.grant?.tenant === tenant) held.set(name, earlier);
       return;
     }
     // At a start it is not known what was in force, but which texts were.
     if (config === undefined || text === undefined) return;
     const good = await lastGood?.(config, name, tenant);
     if (good === undefined) return;
-    const earlier = good === text ? registration : (await readContained({ name, file }, parts, good)).registration;
-    if (earlier !== undefined) held.set(name, earlier);
+    const read = good === text ? registration : (await readContained({ name, file }, parts, good)).registration;
+    if (read !== undefined) held.set(name, read);
   });
   return { held, aside };
 }
@@ -924,6 +942,14 @@ function wasInForce({ shared, tenants }: Parts): WasThere {
   };
 }
 
+/** What no earlier reading of this process says, one of an earlier process may. */
+async function isAside({ platform, shared }: Parts): Promise<(name: string) => boolean> {
+  const { asideBefore, memory } = shared.sources;
+  const before = platform.config === undefined ? undefined : await asideBefore?.(platform.config);
+  return (name) =>
+    memory?.isSetAside(name) === true || (memory?.earlier(name) === undefined && before?.has(name) === true);
+}
+
 /** The same of files, which may hold several. */
 function wasFile(parts: Parts): WasThere {
   const was = wasInForce(parts);
@@ -939,9 +965,10 @@ async function beyondThoseBefore(
 ): Promise<ReadonlyMap<string, RegistrationFound>> {
   const { platform, shared, tenants } = parts;
   const { config } = platform;
-  const { lastGood, memory } = shared.sources;
+  const { lastGood } = shared.sources;
   const beyond = beyondLimits(files, tenants);
   if (beyond.size === 0) return beyond;
+  const isAsideNow = await isAside(parts);
   const crowded = new Set([...beyond.keys()].map((name) => onlyGrant(name, tenants)));
   const there = new Set<string>();
   await mapLimited(files, READ_AT_ONCE, async (one) => {
@@ -949,7 +976,7 @@ async function beyondThoseBefore(
     const grant = onlyGrant(name, tenants);
     if (grant === undefined || !crowded.has(grant)) return;
     if (was(one)) there.add(name);
-    else if (config === undefined || memory?.isSetAside(name) === true) return;
+    else if (config === undefined || isAsideNow(name)) return;
     else if ((await lastGood?.(config, name, grant.tenant)) !== undefined) there.add(name);
   });
   return beyondLimits(files, tenants, ({ name }) => there.has(name));

@@ -24,11 +24,14 @@ const AT_ONCE = 200;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 /** While it is not known which registrations there are: one tenant can give any number of names, one after the other. */
 const MAX_GONE = 500;
+/** Not the name of a registration: the row of those that are set aside. */
+const ASIDE = '*aside';
 
 export class LastGoodVersions {
   readonly #ledger: RegistrationLedger;
   readonly #key: Buffer;
   #hashes: Promise<Map<string, string>> | undefined;
+  #aside: Promise<ReadonlySet<string>> | undefined;
   /** Those that no earlier process kept. */
   readonly #added = new Set<string>();
 
@@ -45,6 +48,25 @@ export class LastGoodVersions {
     } catch {
       return undefined;
     }
+  }
+
+  /** Names of those that were not in force when the configuration was read last, also by an earlier process. */
+  async aside(): Promise<ReadonlySet<string>> {
+    return await this.#asideNow().catch(() => new Set<string>());
+  }
+
+  /**
+   * Of those that have a last version: it gives them no precedence. `there`: all names that were read; of others, where there
+   * may be some, what was said before stays. Rejects with a LedgerError.
+   */
+  async keepAside(names: ReadonlySet<string>, there: ReadonlySet<string>, isComplete: boolean): Promise<void> {
+    const known = await this.#known();
+    const before = await this.#asideNow();
+    const others = isComplete ? [] : [...before].filter((name) => !there.has(name));
+    const aside = new Set([...names, ...others].filter((name) => known.has(name)).toSorted());
+    if (aside.size === 0 && known.has(ASIDE)) await this.#delete([ASIDE]);
+    else if (aside.size > 0) await this.keep([{ name: ASIDE, text: [...aside].join(' ') }]);
+    this.#aside = Promise.resolve(aside);
   }
 
   /** Writes those that are others than before. Rejects with a LedgerError. */
@@ -80,14 +102,29 @@ export class LastGoodVersions {
   async keepOnly(names: ReadonlySet<string>, isComplete: boolean): Promise<void> {
     const known = await this.#known();
     const gone = isComplete
-      ? [...known.keys()].filter((name) => !names.has(name))
-      : [...this.#added].filter((name) => !names.has(name)).slice(MAX_GONE);
-    if (gone.length === 0) return;
+      ? [...known.keys()].filter((name) => !names.has(name) && name !== ASIDE)
+      : [...this.#added].filter((name) => !names.has(name) && name !== ASIDE).slice(MAX_GONE);
+    if (gone.length > 0) await this.#delete(gone);
+  }
+
+  async #delete(gone: readonly string[]): Promise<void> {
+    const known = await this.#known();
     await this.#ledger.deleteRegistrationVersions(gone);
     for (const name of gone) {
       known.delete(name);
       this.#added.delete(name);
     }
+  }
+
+  #asideNow(): Promise<ReadonlySet<string>> {
+    this.#aside ??= this.#ledger.registrationVersion(ASIDE).then(
+      async (found) => new Set(found === undefined ? [] : (await this.of(ASIDE))?.split(' ')),
+      (error: unknown) => {
+        this.#aside = undefined;
+        throw error;
+      },
+    );
+    return this.#aside;
   }
 
   #known(): Promise<Map<string, string>> {

@@ -53,7 +53,10 @@ export class LiveFiles {
   }
 
   /** `versions`: the last good versions, from the ledger. */
-  async read(what: 'changed' | 'all', versions?: Pick<LastGoodVersions, 'of'>): Promise<Loaded> {
+  async read(
+    what: 'changed' | 'all',
+    versions?: Pick<LastGoodVersions, 'of'> & Partial<Pick<LastGoodVersions, 'aside'>>,
+  ): Promise<Loaded> {
     const { secretValues } = this.#sources;
     if (what === 'all') {
       this.memory.forget();
@@ -66,6 +69,7 @@ export class LiveFiles {
       ...this.#sources,
       memory: this.memory,
       ...(versions === undefined ? {} : { lastGood: (_dispatcher, name, tenant) => versions.of(name, tenant) }),
+      asideBefore: async () => (await versions?.aside?.()) ?? new Set(),
       knownValues: async (dispatcher) => {
         if (areAllRead) kept = await this.#keptValues(dispatcher);
         return kept;

@@ -2,6 +2,7 @@
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
+import { NAME } from '../config/schema.ts';
 import type { Log } from '../log.ts';
 import type { Configuration } from '../model/registration.ts';
 import type { GoodVersion, LastGoodVersions } from './last-good.ts';
@@ -12,7 +13,7 @@ const MAX_RETRY_MS = 5 * MINUTE;
 export interface VersionKeepingOptions {
   readonly clock: Pick<Clock, 'after'>;
   readonly log: Pick<Log, 'info' | 'warn'>;
-  readonly versions: Pick<LastGoodVersions, 'keep' | 'keepOnly'>;
+  readonly versions: Pick<LastGoodVersions, 'keep' | 'keepAside' | 'keepOnly'>;
 }
 
 export interface ReadVersions {
@@ -27,7 +28,9 @@ export class VersionKeeping {
   /** Not in the ledger yet, by name: the latest of each. */
   readonly #waiting = new Map<string, GoodVersion>();
   /** That there are; those of others are deleted, as far as it is known that there are no others. */
-  #there: { readonly names: ReadonlySet<string>; readonly isComplete: boolean } | undefined;
+  #there:
+    | { readonly names: ReadonlySet<string>; readonly aside: ReadonlySet<string>; readonly isComplete: boolean }
+    | undefined;
   #failures = 0;
   #cancel: () => void = () => {};
   #work: Promise<void> = Promise.resolve();
@@ -44,7 +47,9 @@ export class VersionKeeping {
   ): Promise<void> {
     for (const one of good) this.#waiting.set(one.name, one);
     const names = new Set([...registrations, ...quarantined].map(({ name }) => name));
-    this.#there = { names, isComplete };
+    const inForce = new Set(registrations.map(({ name }) => name));
+    const aside = new Set(quarantined.map(({ name }) => name).filter((name) => NAME.test(name) && !inForce.has(name)));
+    this.#there = { names, aside, isComplete };
     if (isComplete) for (const name of this.#waiting.keys()) if (!names.has(name)) this.#waiting.delete(name);
     return this.#attempt();
   }
@@ -69,6 +74,8 @@ export class VersionKeeping {
     const written = [...this.#waiting.values()];
     const there = this.#there;
     try {
+      // First: with a version that was never in force beside theirs, a start must not find them in force.
+      if (there !== undefined) await versions.keepAside(there.aside, there.names, there.isComplete);
       await versions.keep(written);
       if (there !== undefined) await versions.keepOnly(there.names, there.isComplete);
     } catch (error) {

@@ -1,8 +1,13 @@
 import { expect } from 'chai';
 import { parse, stringify } from 'yaml';
-import { loadConfiguration } from '../../dispatcher/config/load.ts';
-import type { Configuration } from '../../dispatcher/model/registration.ts';
+import { type Loaded, loadConfiguration } from '../../dispatcher/config/load.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { LastGoodVersions } from '../../dispatcher/live/last-good.ts';
+import { VersionKeeping } from '../../dispatcher/live/version-keeping.ts';
+import { type Configuration, Secret } from '../../dispatcher/model/registration.ts';
 import { dispatcherYaml, registrationYaml } from '../config/files.ts';
+import { VirtualClock } from '../simulation/virtual-clock.ts';
 import { EditedSource, editedFiles } from './live-fixture.ts';
 
 /** The tenant may have 30 runners in all of its registrations. */
@@ -288,6 +293,144 @@ describe('registrations that have more runners together than their tenant', () =
       expect(summary(loaded.configuration)).to.deep.equal(after);
     });
   }
+});
+
+describe('a registration that is set aside', () => {
+  const owners = '["*"], backendKinds: [docker], runnerGroups: [Default]';
+  const granting = (labels: string, limits: string): string => `${dispatcherYaml}
+tenants:
+  emca: { hosts: [github.com], labels: [z], owners: [emca], registrations: [z] }
+  acme:
+    { hosts: [github.com], labels: ${labels}, owners: ${owners}, registrations: [a, b, c], ${limits} }
+`;
+  type Edits = Readonly<Record<string, string | undefined>>;
+  const clock = new VirtualClock(0);
+  let ledger: Ledger;
+
+  beforeEach(async () => {
+    ledger = await openSqliteLedger({ path: ':memory:', now: () => 1 });
+  });
+  afterEach(() => ledger.close());
+
+  /** One process after the other, with the same ledger. */
+  function processes(first: Readonly<Record<string, string>>, elsewhere: readonly EditedSource[] = []) {
+    const contents = new Map(Object.entries(first));
+    const summary = async (read: Loaded, versions: LastGoodVersions) => {
+      if (!read.ok) throw new Error(JSON.stringify(read.problems));
+      const { quarantined, registrations } = read.configuration;
+      const keeping = new VersionKeeping({ clock, log: { info: () => {}, warn: () => {} }, versions });
+      await keeping.keep(read, read.configuration);
+      return {
+        inForce: registrations.map(({ name, maxRunners }) => `${name} ${maxRunners}`),
+        aside: quarantined.map(({ name }) => name),
+      };
+    };
+    return async () => {
+      const versions = new LastGoodVersions(ledger, { adminToken: new Secret('an-admin-token-of-32-characters!') });
+      const files = editedFiles(Object.fromEntries(contents), elsewhere);
+      const lastGood = (_dispatcher: unknown, name: string, tenant?: string) => versions.of(name, tenant);
+      const sources = {
+        ...files.sources,
+        ...{ lastGood, asideBefore: () => versions.aside(), memory: files.live.memory },
+      };
+      const started = await summary(await loadConfiguration(sources), versions);
+      const read = async (edits: Edits = {}) => {
+        for (const [name, text] of Object.entries(edits)) {
+          files.write(name, text);
+          if (text === undefined) contents.delete(name);
+          else contents.set(name, text);
+        }
+        await files.live.stamps.look();
+        await files.live.stamps.look();
+        return await files.live.read('changed', versions);
+      };
+      return { files, started, read, edit: async (edits: Edits) => await summary(await read(edits), versions) };
+    };
+  }
+  const all = { 'registrations/a.yaml': own('a', 10), 'registrations/b.yaml': own('b', 10) };
+
+  for (const [what, limits, asks] of [
+    ['runners', 'limits: { maxRunners: 30 }', own],
+    [
+      'reserved runners',
+      'reservedRunners: 30, limits: { maxRunners: 99 }',
+      (label: string, runners: number) => `${own(label, 30)}reservedRunners: ${runners}\n`,
+    ],
+  ] as const) {
+    const aside = { inForce: ['b 10', 'c 20'], aside: ['a'] };
+    const ofRunners = ({ inForce, aside: away }: typeof aside) =>
+      what === 'runners' ? { inForce, aside: away } : { inForce: inForce.map((one) => one.slice(0, 1)), aside: away };
+
+    it(`comes after those in force, over a restart too: ${what}`, async () => {
+      const start = processes({
+        'dispatcher.yaml': granting('["*"]', limits),
+        ...Object.fromEntries(['a', 'b', 'c'].map((name) => [`registrations/${name}.yaml`, asks(name, 10)])),
+      });
+      const { edit } = await start();
+      await edit({ 'dispatcher.yaml': granting('[b, c]', limits) });
+      await edit({ 'registrations/c.yaml': asks('c', 20) });
+      expect(ofRunners(await edit({ 'dispatcher.yaml': granting('["*"]', limits) }))).to.deep.equal(ofRunners(aside));
+      const again = await start();
+      expect(ofRunners(again.started)).to.deep.equal(ofRunners(aside));
+      await again.edit({ 'registrations/b.yaml': asks('b', 1) });
+      const later = await start();
+      expect(ofRunners(later.started).aside).to.deep.equal(['a']);
+      const room = await later.edit({ 'registrations/c.yaml': asks('c', 10) });
+      expect(room.aside).to.deep.equal([]);
+    });
+  }
+
+  it('comes after those in force where its source is read only after a start', async () => {
+    const git = new EditedSource('tenants');
+    git.write({ 'a.yaml': own('a', 10), 'c.yaml': own('c', 10) });
+    const narrow = granting('[b, c]', 'limits: { maxRunners: 30 }');
+    const whole = granting('["*"]', 'limits: { maxRunners: 30 }');
+    const start = processes({ 'dispatcher.yaml': whole, 'registrations/b.yaml': own('b', 10) }, [git]);
+    const { edit } = await start();
+    await edit({ 'dispatcher.yaml': narrow });
+    git.write({ 'c.yaml': own('c', 20) });
+    await edit({});
+    const aside = { inForce: ['b 10', 'c 20'], aside: ['a'] };
+    expect(await edit({ 'dispatcher.yaml': whole })).to.deep.equal(aside);
+    const { files } = git;
+    Object.assign(git, { files: [], isKnown: false });
+    const again = await start();
+    expect(again.started).to.deep.equal({ inForce: ['b 10'], aside: [] });
+    Object.assign(git, { files, isKnown: true });
+    expect(await again.edit({})).to.deep.equal(aside);
+  });
+
+  it('comes after those in force although the folder could not be listed meanwhile', async () => {
+    const start = processes({
+      'dispatcher.yaml': granting('["*"]', 'limits: { maxRunners: 30 }'),
+      ...{ ...all, 'registrations/c.yaml': own('c', 10) },
+    });
+    const { edit, files, read } = await start();
+    await edit({ 'dispatcher.yaml': granting('[b, c]', 'limits: { maxRunners: 30 }') });
+    await edit({ 'registrations/c.yaml': own('c', 20) });
+    const aside = { inForce: ['b 10', 'c 20'], aside: ['a'] };
+    const whole = granting('["*"]', 'limits: { maxRunners: 30 }');
+    expect(await edit({ 'dispatcher.yaml': whole })).to.deep.equal(aside);
+    const names = files.live.memory.names;
+    files.live.memory.names = async () => {
+      throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+    };
+    const unlisted = await read();
+    expect(unlisted.ok).to.equal(false);
+    files.live.memory.names = names;
+    expect(await edit({ 'registrations/b.yaml': own('other', 10) })).to.deep.equal(aside);
+  });
+
+  it('is not the one that asks for no more, where another one takes back what it gave away', async () => {
+    const start = processes({
+      'dispatcher.yaml': granting('["*"]', 'limits: { maxRunners: 30 }'),
+      ...{ ...all, 'registrations/c.yaml': own('c', 10) },
+    });
+    const { edit } = await start();
+    const foreign = own('a', 5).replace(/organization: .*/, 'organization: emca');
+    const after = await edit({ 'registrations/a.yaml': foreign, 'registrations/b.yaml': own('b', 15) });
+    expect(after).to.deep.equal({ inForce: ['a 10', 'b 10', 'c 10'], aside: [] });
+  });
 });
 
 describe('registrations of which one collides only with what another falls back to', () => {

@@ -79,6 +79,24 @@ credentials: { app: { token: "\${env:GITHUB_TOKEN}" } }
     expect(await again.of('b')).to.equal('another');
   });
 
+  it('are those of registrations that are set aside, too, and the next process knows which', async () => {
+    const asideNext = async () => [...(await new LastGoodVersions(ledger, TOKEN).aside())];
+    expect(await asideNext()).to.deep.equal([]);
+    const versions = new LastGoodVersions(ledger, TOKEN);
+    const all = ['a', 'b', 'c'];
+    await versions.keep(all.map((name) => ({ name, text: name })));
+    await versions.keepAside(new Set(['b', 'a', 'unknown']), new Set([...all, 'unknown']), true);
+    expect(await asideNext()).to.deep.equal(['a', 'b']);
+    await versions.keepOnly(new Set(all), true);
+    expect(await versions.of('a')).to.equal('a');
+    const later = new LastGoodVersions(ledger, TOKEN);
+    await later.keepAside(new Set(['c']), new Set(['b', 'c']), false);
+    expect(await asideNext(), 'a was not read yet').to.deep.equal(['a', 'c']);
+    await later.keepAside(new Set(), new Set(all), true);
+    expect(await asideNext()).to.deep.equal([]);
+    expect((await ledger.registrationHashes()).size).to.equal(3);
+  });
+
   it('stay where not all registrations are known, but not all that one process gave names to', async () => {
     await new LastGoodVersions(ledger, TOKEN).keep(['y', 'z'].map((name) => ({ name, text: name })));
     const versions = new LastGoodVersions(ledger, TOKEN);

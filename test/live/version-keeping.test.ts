@@ -8,6 +8,7 @@ describe('the last versions without problems', () => {
   let clock: VirtualClock;
   let kept: Map<string, string>;
   let attempts: number;
+  let asideOf: readonly string[];
   let isFull: boolean;
   let logged: string[];
   let keeping: VersionKeeping;
@@ -16,6 +17,7 @@ describe('the last versions without problems', () => {
     clock = new VirtualClock(0);
     kept = new Map([['old', 'of a registration that is gone']]);
     attempts = 0;
+    asideOf = [];
     isFull = false;
     logged = [];
     keeping = new VersionKeeping({
@@ -26,6 +28,9 @@ describe('the last versions without problems', () => {
           attempts += 1;
           if (isFull) throw new Error('the disk is full');
           for (const { name, text } of versions) kept.set(name, text);
+        },
+        keepAside: async (names) => {
+          asideOf = [...names];
         },
         keepOnly: async (names, isComplete) => {
           if (!isComplete) return;
@@ -46,6 +51,13 @@ describe('the last versions without problems', () => {
     await keeping.keep(read({ name: 'a', text: '1' }), configuration('a'));
     expect([...kept]).to.deep.equal([['a', '1']]);
     expect([attempts, logged]).to.deep.equal([1, []]);
+  });
+
+  it('are kept with the names of those that are set aside', async () => {
+    const problems = [{ file: '', line: 0, column: 0, path: '', message: '', cure: '' }];
+    const aside = ['b', 'acme.yaml Not-a-name'].map((name) => ({ name, file: '', problems, claims: undefined }));
+    await keeping.keep(read(), { ...configuration('a'), quarantined: aside });
+    expect(asideOf).to.deep.equal(['b']);
   });
 
   it('are tried again with growing pauses, without waiting for the next edit, and that is said once', async () => {
