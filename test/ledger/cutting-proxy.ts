@@ -1,11 +1,12 @@
-/** A way to a PostgreSQL server that can be cut, at once or when a certain message passes, and that counts who comes. */
+/** A way to a PostgreSQL server that can be cut, at once or when a certain message passes, and that keeps what was sent. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export class CuttingProxy {
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #port = 0;
-  connections = 0;
+  /** What clients have sent; a test may empty it. */
+  sent = '';
   /** `before`: the message does not arrive. `after`: it does, and its answer does not. */
   #trap: { readonly text: string; readonly when: 'before' | 'after' } | undefined;
   #frozen = false;
@@ -13,7 +14,6 @@ export class CuttingProxy {
   /** `target`: the path of the server's socket. */
   constructor(target: string) {
     this.#server = createServer((client) => {
-      this.connections += 1;
       const server = connect(target);
       const pair = [client, server] as const;
       this.#pairs.add(pair);
@@ -25,6 +25,7 @@ export class CuttingProxy {
       for (const socket of pair) socket.on('error', end).on('close', end);
       client.on('data', (chunk: Buffer) => {
         if (this.#frozen) return;
+        this.sent += chunk.toString('latin1');
         const trap = this.#trap;
         if (trap === undefined || !chunk.includes(trap.text)) {
           server.write(chunk);

@@ -157,6 +157,43 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
     });
   });
 
+  describe('a commit', () => {
+    const OFF = 'set local synchronous_commit = off; commit';
+    const deliver = (ledger: Ledger, guid: string) =>
+      ledger.recordDeliveries([{ delivery: delivery(guid), fact: null }]);
+
+    async function sentBy(work: () => Promise<unknown>): Promise<string> {
+      proxy.sent = '';
+      await work();
+      return proxy.sent;
+    }
+
+    it('waits for the disk of the server if one of its writes must last, and otherwise not', async () => {
+      const ledger = await open();
+      const recoverable = await sentBy(() => ledger.putCursor('c', 'v', 1));
+      expect(recoverable).to.include(OFF);
+      const durable = await sentBy(() => deliver(ledger, 'a'));
+      expect(durable).to.include('commit').and.not.include('synchronous_commit');
+      const both = await sentBy(() => Promise.all([ledger.putCursor('c', 'v', 2), deliver(ledger, 'b')]));
+      expect(both).to.include('commit').and.not.include('synchronous_commit');
+    });
+
+    it('that must last follows one that need not, when what has committed is asked to be on the disk', async () => {
+      const ledger = await open();
+      await ledger.putCursor('c', 'v', 1);
+      expect(await sentBy(() => ledger.persist()))
+        .to.include('update')
+        .and.not.include('synchronous_commit');
+      expect(await sentBy(() => ledger.persist()), 'nothing is left').to.equal('');
+    });
+
+    it('waits for the disk also in a database that is set not to', async () => {
+      await sql(`alter database ${database} set synchronous_commit = off`);
+      const ledger = await open();
+      expect(await sentBy(() => deliver(ledger, 'a'))).to.include('set local synchronous_commit = on; commit');
+    });
+  });
+
   describe('a connection that breaks', () => {
     for (const [when, what] of [
       ['before', 'did not arrive: it is done once more'],

@@ -78,6 +78,8 @@ export async function openPostgresLedger(options: PostgresOptions): Promise<Post
 
 /** It numbers transactions in 64 bits, and tells what became of one by that number. */
 export const OLDEST_SERVER = 130_000;
+const settingsSchema = z.tuple([z.object({ version: z.int(), commits: z.string() })]);
+
 /** Of one transaction: the rest waits for the next. */
 const MOST_WRITES = 200;
 /** Of a group that is in the way of another transaction, or whose session breaks. */
@@ -125,6 +127,8 @@ class PostgresStore implements Store {
   #draining: Promise<void> | undefined;
   /** Something has committed that a server which loses power may forget. */
   #unflushed = false;
+  /** Commits as the server is set to, with standbys or without; never without its disk. */
+  #lasting = 'commit';
   #deciding = false;
   #closed: Promise<void> | undefined;
 
@@ -152,8 +156,11 @@ class PostgresStore implements Store {
   }
 
   async #prepare(connection: Connection): Promise<void> {
-    const [server] = await connection.run("select current_setting('server_version_num')::int as version");
-    const [{ version } = { version: 0 }] = z.array(z.object({ version: z.int() })).parse(server?.rows);
+    const [server] = await connection.run(
+      "select current_setting('server_version_num')::int as version, current_setting('synchronous_commit') as commits",
+    );
+    const [{ version, commits }] = settingsSchema.parse(server?.rows);
+    if (commits === 'off') this.#lasting = 'set local synchronous_commit = on; commit';
     if (version < OLDEST_SERVER) throw oldError(this.#ledger, Math.floor(version / 10_000), OLDEST_SERVER / 10_000);
     await connection.run(`begin; ${MIGRATION_LIMITS}; set local search_path = ${this.#schema}, pg_catalog`);
     try {
@@ -361,7 +368,7 @@ class PostgresStore implements Store {
   }
 
   async #end(connection: Connection, lasts: boolean): Promise<void> {
-    const answers = await connection.run(lasts ? 'commit' : 'set local synchronous_commit = off; commit');
+    const answers = await connection.run(lasts ? this.#lasting : 'set local synchronous_commit = off; commit');
     const ended = answers.at(-1)?.command;
     if (ended !== 'COMMIT') throw new Error(`a commit was answered with ${ended}`);
     this.#unflushed = !lasts;
