@@ -11,6 +11,7 @@ import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { isTokenOf } from '../lifecycle/callback-token.ts';
 import type { Engine } from '../lifecycle/engine.ts';
+import { isAnswered } from '../lifecycle/refused-in-runner.ts';
 import { actorsOf } from '../lifecycle/subject.ts';
 import type { Log } from '../log.ts';
 import type { Registration } from '../model/registration.ts';
@@ -48,8 +49,8 @@ export interface RunnerCalls {
 }
 
 export interface RunnerCallsOptions {
-  readonly ledger: Pick<Ledger, 'runner' | 'job' | 'jobsOfRun' | 'laneCounts'>;
-  readonly engine: Pick<Engine, 'heard' | 'jitFor'>;
+  readonly ledger: Pick<Ledger, 'runner' | 'job' | 'jobsOfRun' | 'laneCounts' | 'timeline'>;
+  readonly engine: Pick<Engine, 'answered' | 'heard' | 'jitFor'>;
   readonly registration: (name: string) => Registration | undefined;
   /** Whether its idle runners may still take jobs: not what was taken back from a tenant. Absent: yes. */
   readonly mayRunMore?: (registration: string) => boolean;
@@ -133,6 +134,7 @@ interface Remembered {
   readonly failed: Set<CallEvent>;
   readonly rate: TokenBucket;
   isDenialLogged: boolean;
+  isUndecidedTold: boolean;
 }
 type Memory = LRUCache<string, Remembered>;
 
@@ -267,6 +269,7 @@ class Receiving implements CallReception {
       failed: new Set(),
       rate: new TokenBucket(CALL_STEP_MS, CALL_BURST_MS),
       isDenialLogged: false,
+      isUndecidedTold: false,
     };
     this.#memory.set(runner, remembered);
     return remembered;
@@ -290,7 +293,7 @@ class Receiving implements CallReception {
       case 'listening':
         return await engine.heard(name, 'its listener is connected');
       case 'job-started':
-        return await engine.heard(name, 'its job has begun');
+        return await engine.answered(name, 'allowed');
       case 'job-completed':
         return await engine.heard(
           name,
@@ -308,10 +311,11 @@ class Receiving implements CallReception {
   ): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
     const registration = this.#options.registration(row.registration);
     // Removed, or set aside: what it allowed is not known any more.
-    if (registration === undefined) return undecided(`registration ${row.registration} is not in force`);
+    if (registration === undefined)
+      return await this.#postpone(row, `registration ${row.registration} is not in force`);
     if (this.#options.mayRunMore?.(row.registration) === false) {
       const reason = `registration ${row.registration} is no longer in force: its runners take no more jobs`;
-      return this.#deny(row, call, reason);
+      return await this.#deny(row, call, reason);
     }
     const [owner = '', repository = ''] = call.repository.split('/');
     const { attempt, ...told } = await this.#toldOf(row, { owner, repository, run: call.run });
@@ -326,22 +330,49 @@ class Receiving implements CallReception {
       asked = { ...asked, isFork: await this.#options.runs?.isFork(row.registration, run) };
       verdict = mayRun(registration, row.backend, asked);
     }
-    if (verdict.may === 'unknown') return undecided(verdict.reason);
+    if (verdict.may === 'unknown') return await this.#postpone(row, verdict.reason);
     // The job waits for the answer, and not for what the timeline says of the question.
-    await this.#hearOnce(row, call).catch((error: unknown) => this.#recordFailure(error));
     if (verdict.may === 'yes') {
+      await this.#hearOnce(row, call).catch((error: unknown) => this.#recordFailure(error));
       return { outcome: 'allowed', answer: { status: 200, text: 'shr: this job may run here\n', verified: true } };
     }
-    return this.#deny(row, call, verdict.reason);
+    return await this.#deny(row, call, verdict.reason);
   }
 
-  #deny(
+  /** Once for each runner, unless its job has begun: from then on its code may ask anything. */
+  async #postpone(
+    row: RunnerRow,
+    reason: string,
+  ): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
+    const remembered = this.#remembered();
+    if (!remembered.isUndecidedTold && !remembered.heard.has('job-started')) {
+      remembered.isUndecidedTold = true;
+      await this.#tellAnswer(row, 'undecided', reason).catch((error: unknown) => this.#recordFailure(error));
+    }
+    return undecided(reason);
+  }
+
+  /** What an earlier process told counts, too. */
+  async #tellAnswer({ name }: RunnerRow, answer: 'denied' | 'undecided', reason: string): Promise<void> {
+    const { engine, ledger } = this.#options;
+    if (!isAnswered(await ledger.timeline(name))) await engine.answered(name, answer, reason);
+  }
+
+  async #deny(
     row: RunnerRow,
     call: Extract<Call, { readonly event: 'job-started' }>,
     reason: string,
-  ): { readonly outcome: CallOutcome; readonly answer: CallAnswer } {
+  ): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
     const fields = { runner: row.name, registration: row.registration, repository: call.repository, run: call.run };
     const remembered = this.#remembered();
+    const { heard } = remembered;
+    if (!heard.has('job-started')) {
+      heard.add('job-started');
+      await this.#tellAnswer(row, 'denied', reason).catch((error: unknown) => {
+        heard.delete('job-started');
+        this.#recordFailure(error);
+      });
+    }
     if (!remembered.isDenialLogged) this.#options.log.warn('job-denied-in-runner', { ...fields, reason });
     remembered.isDenialLogged = true;
     return { outcome: 'denied', answer: { status: 403, text: `${reason}\n`, verified: true } };

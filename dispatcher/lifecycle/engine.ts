@@ -31,6 +31,7 @@ import { type EngineOptions, lineOfNamed, type Reconfiguration, type Tenant } fr
 import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
+import { ANSWER_WORDS, type HookAnswer } from './refused-in-runner.ts';
 import { type Rest, Resting } from './resting.ts';
 import { RunLimits } from './run-limit.ts';
 import { RunOrigins } from './run-origins.ts';
@@ -72,6 +73,8 @@ export interface Engine {
   forget(runner: string): Promise<RunnerRow | undefined>;
   /** Its container says something about itself: what it says proves nothing, and it is looked at now. */
   heard(runner: string, what: string, usage?: RunnerUsage): Promise<void>;
+  /** What it was answered when its hook asked whether its job may run. */
+  answered(runner: string, answer: HookAnswer, why?: string): Promise<void>;
   /** A call-back came with the runner's token. */
   called(runner: string): void;
   /** Images of the registration whose runners run jobs and never call back. */
@@ -379,6 +382,12 @@ class LoopingEngine implements Engine {
 
   async heard(runner: string, what: string, usage?: RunnerUsage): Promise<void> {
     await this.#context.tell(runner, { kind: 'heard', what, ...(usage === undefined ? {} : { usage }) });
+    this.wake();
+  }
+
+  async answered(runner: string, answer: HookAnswer, why?: string): Promise<void> {
+    const details = why === undefined ? {} : { details: why };
+    await this.#context.tell(runner, { kind: 'heard', what: ANSWER_WORDS[answer], ...details });
     this.wake();
   }
 

@@ -25,6 +25,7 @@ import type { JobWord } from './machine/event.ts';
 import { OBSERVED_WORDS } from './maintenance.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { reachOf } from './reach.ts';
+import { sayRefusedInRunner } from './refused-in-runner.ts';
 import type { Resting } from './resting.ts';
 import type { RunOrigins } from './run-origins.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
@@ -52,6 +53,7 @@ export interface Settler
     | 'runner'
     | 'settleJobs'
     | 'stir'
+    | 'timeline'
     | 'unconfirmedJobsOf'
     | 'unsettledJobs'
     | 'unsettleJobsOf'
@@ -163,7 +165,8 @@ export class SettleLoop {
   }
 
   async #settle(jobs: readonly JobRow[]): Promise<void> {
-    const { context, doubts, ledger, resting, verifier } = this.#settler;
+    const { context, dispatcherId, doubts, ledger, resting, tenants, verifier } = this.#settler;
+    const registration = (name: string) => tenants.get(name)?.registration;
     const settled = await this.#write(await this.#decide(jobs));
     for (const { job, settlement } of settled) {
       resting.resume({ kind: 'job', key: job.key });
@@ -172,6 +175,8 @@ export class SettleLoop {
       const isAwaited = settlement.admission === undefined && job.admission === 'pending';
       if (job.disputed && !isAwaited) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
     }
+    // Once they are written: one that is first seen at its end was admitted with them.
+    for (const { job } of settled) await sayRefusedInRunner({ dispatcherId, ledger, registration }, job);
     await stirHeld(this.#settler, jobs);
     for (const registration of toldOfByAnother(settled)) {
       // One that cannot be read cannot be confirmed either; settling it says so.

@@ -226,6 +226,64 @@ describe("a runner's call-backs", () => {
       expect(text).to.include('acme/site is public').and.to.include('publicRepositories');
       await call('job-started', { repository: 'acme/site', run: '72' });
       expect(log.lines.filter(({ event }) => event === 'job-denied-in-runner')).to.have.length(1);
+      const answers = (await fixture.ledger.timeline(runner().name)).filter(({ reason }) => reason.includes('its job'));
+      expect(answers.map(({ reason, details }) => [reason, details])).to.deep.equal([
+        ['its job may not run here, and is failed before its first step', text.trimEnd()],
+      ]);
+    });
+
+    /** The job that had the runner has failed, as GitHub says. */
+    async function failed(jobId: number, runId = 71): Promise<{ reasonCode: string | null; reason: string | null }> {
+      const { name } = runner();
+      const runnerId = fixture.runners.get(name)?.id ?? 0;
+      const of = { jobId, runId, runnerName: name, runnerId };
+      for (const status of ['in_progress', 'completed'] as const) {
+        const fact = told(fixture, { ...of, status, ...(status === 'completed' ? { conclusion: 'failure' } : {}) });
+        fixture.jobs.set(`github.com/acme/web/${jobId}`, fact);
+        await fixture.tell(fact);
+        await fixture.advance(2_000);
+      }
+      const { reasonCode = null, reason = null } = (await fixture.ledger.job(`github.com/acme/web/${jobId}`)) ?? {};
+      return { reasonCode, reason };
+    }
+
+    it('and a no is the reason of the job that failed for it', async () => {
+      const { text } = await call('job-started', { ...question, fork: 'true' });
+      expect(await failed(1)).to.deep.equal({
+        reasonCode: 'refused-in-runner',
+        reason: `the hook in its runner ${runner().name} failed it before its first step: ${text.trimEnd()}`,
+      });
+    });
+
+    it('and so it is of one that is first heard of at its end', async () => {
+      await call('job-started', { ...question, fork: 'true' });
+      const { name } = runner();
+      const runnerId = fixture.runners.get(name)?.id ?? 0;
+      const of = {
+        jobId: 9,
+        runId: 71,
+        runnerName: name,
+        runnerId,
+        status: 'completed',
+        conclusion: 'failure',
+      } as const;
+      fixture.jobs.set('github.com/acme/web/9', told(fixture, of));
+      await fixture.tell(told(fixture, of));
+      await fixture.advance(2_000);
+      expect(await fixture.ledger.job('github.com/acme/web/9')).to.include({ reasonCode: 'refused-in-runner' });
+    });
+
+    it('and what the code of a job asks later is the reason of nothing', async () => {
+      expect((await call('job-started', question)).status).to.equal(200);
+      expect((await call('job-started', { ...question, fork: 'true' })).status).to.equal(403);
+      expect(await timeline()).to.include('its job has begun');
+      expect(await failed(1)).to.deep.equal({ reasonCode: null, reason: null });
+    });
+
+    it('and that it cannot be told yet is told once', async () => {
+      isFork = undefined;
+      for (let asked = 0; asked < 2; asked += 1) expect((await call('job-started', question)).status).to.equal(503);
+      expect((await timeline()).filter((reason) => reason.includes('is not known yet'))).to.have.length(1);
     });
 
     describe('about a fork of a private repository', () => {

@@ -5,9 +5,10 @@ import { ignored, note } from './step.ts';
 
 export function onHeard(
   runner: RunnerRow,
-  event: { readonly what: string; readonly usage?: RunnerUsage },
+  event: { readonly what: string; readonly details?: string; readonly usage?: RunnerUsage },
   context: MachineContext,
 ): Answer {
+  const { details = null, usage, what } = event;
   switch (runner.state) {
     case 'creating':
     case 'parked':
@@ -15,10 +16,10 @@ export function onHeard(
     case 'online':
     case 'busy':
     case 'finishing':
-      return note(runner, event.what, context, { ...event.usage, nextCheckAtMs: context.nowMs });
+      return note(runner, what, context, { ...usage, nextCheckAtMs: context.nowMs }, details);
     case 'draining':
       // Its checks are spaced by what the service and GitHub answer.
-      return note(runner, event.what, context, event.usage ?? {});
+      return note(runner, what, context, usage ?? {}, details);
     case 'gone':
       return ignored('it is gone');
   }

@@ -55,7 +55,7 @@ export type RunnerEvent =
   /** GitHub has registered it. */
   | { readonly kind: 'registered'; readonly runnerId: number }
   /** Its own container says so, which proves nothing: it is looked at now. */
-  | { readonly kind: 'heard'; readonly what: string; readonly usage?: RunnerUsage }
+  | { readonly kind: 'heard'; readonly what: string; readonly details?: string; readonly usage?: RunnerUsage }
   | { readonly kind: 'drain'; readonly reason: string }
   /** An operator gives the runner up. Twice: even if part of it cannot be verified. */
   | { readonly kind: 'forget' }
