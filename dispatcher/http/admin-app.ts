@@ -22,6 +22,8 @@ export interface Readiness {
   readonly problems?: readonly string[];
   /** The same for registrations, in full: for clients that send the token. */
   readonly details?: readonly string[];
+  /** What holds launches although nothing is wrong, in full: for clients that send the token. */
+  readonly notes?: readonly string[];
 }
 
 export interface AdminListenerOptions extends AdminSources {
@@ -77,11 +79,15 @@ export function adminApp(options: AdminListenerOptions, { limits, door, readines
     const viewer = await access.viewerIfAny(request);
     // Of all registrations, in words that name them: tenants ask for their own.
     const holdsToken = viewer !== undefined && viewer.tenants === null;
-    const { ready, reasons, problems = [], details = [] } = await readiness.ask();
+    const { ready, reasons, problems = [], details = [], notes = [] } = await readiness.ask();
     const untold = `${details.length} ${details.length === 1 ? 'problem' : 'problems'} of registrations: the admin token shows what they are`;
     const told = holdsToken ? details : details.length === 0 ? [] : [untold];
     const all = [...problems, ...told];
-    response.status(ready ? 200 : 503).json({ ready, reasons, ...(all.length === 0 ? {} : { problems: all }) });
+    response.status(ready ? 200 : 503).json({
+      ...{ ready, reasons },
+      ...(all.length === 0 ? {} : { problems: all }),
+      ...(holdsToken && notes.length > 0 ? { notes } : {}),
+    });
   });
   const viewers = new WeakMap<Request, Viewer>();
   const viewerOf = (request: Request): Viewer => {

@@ -6,6 +6,7 @@ import { ledgerFailure } from '../failures/failure.ts';
 import { type Ledger, LedgerError, type UnreadableRow } from '../ledger/ledger.ts';
 import type { Engine } from '../lifecycle/engine.ts';
 import { closureWords } from '../lifecycle/ledger-gate.ts';
+import { type Pause, pauseWords } from '../lifecycle/pauses.ts';
 import { NOT_LISTED } from '../lifecycle/sweep-schedule.ts';
 import type { Configuration } from '../model/registration.ts';
 import {
@@ -27,7 +28,7 @@ export interface ReadinessOptions {
   readonly leaving?: readonly string[];
   readonly ledger: Pick<Ledger, 'putCursor' | 'liveCounts' | 'breakers'>;
   readonly clock: Pick<Clock, 'now'>;
-  readonly engine: Pick<Engine, 'unlisted'>;
+  readonly engine: Pick<Engine, 'pauses' | 'unlisted'>;
   /** Why requests are turned away at present, and how many were. */
   readonly shedding: () => readonly { readonly name: string; readonly count: number }[];
   readonly problems: (registration: string) => readonly RegistrationProblem[];
@@ -36,6 +37,8 @@ export interface ReadinessOptions {
   readonly publicAddress?: AddressStatus | undefined;
 }
 
+/** There may be as many as registrations. */
+const MAX_PAUSE_LINES = 20;
 /** Without the address, and what answered there: anyone may read it. */
 const ADDRESS_LINE =
   'listen.public.url does not lead to this dispatcher: call-backs of runners do not arrive. See shr registrations';
@@ -76,7 +79,18 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
           problemLines(registrations, (name) => options.problems(name).filter(({ kind }) => kind !== 'ledger'))
         : recorded),
     ],
+    notes: pauseLines(engine.pauses()),
   };
+}
+
+/** What was asked for is no problem; one that was forgotten keeps jobs waiting. The pause of all comes first. */
+function pauseLines(pauses: readonly Pause[]): readonly string[] {
+  const allFirst = [...pauses].sort((a, b) => Number(b.registration === null) - Number(a.registration === null));
+  const lines = allFirst
+    .slice(0, MAX_PAUSE_LINES)
+    .map((pause) => (pause.registration === null ? pauseWords(pause) : `${pause.registration}: ${pauseWords(pause)}`));
+  const more = pauses.length - lines.length;
+  return more === 0 ? lines : [...lines, `${more} more pauses: see shr pause`];
 }
 
 /** What is wrong with registrations, with what only the ledger knows. Rejects with a LedgerError. */

@@ -88,6 +88,7 @@ describe('admin listener', () => {
         reasons: [],
         problems: ['globex: set aside, 2 problems'],
         details: ['acme: poll: acme/secret-project: moved to other/secret-project'],
+        notes: ['acme: its registration is paused by ops-a'],
       }),
     });
     const problemsFor = async (headers: Readonly<Record<string, string>>) => {
@@ -101,6 +102,14 @@ describe('admin listener', () => {
     expect(await problemsFor({ authorization: `Bearer ${TOKEN}` })).to.deep.equal([
       'globex: set aside, 2 problems',
       'acme: poll: acme/secret-project: moved to other/secret-project',
+    ]);
+    const notes = async (init: RequestInit) => {
+      const answer: unknown = await (await fetch(`${fixture.url}/readyz`, init)).json();
+      return z.object({ notes: z.array(z.string()).optional() }).parse(answer).notes;
+    };
+    expect(await notes({}), 'who paused what').to.equal(undefined);
+    expect(await notes({ headers: { authorization: `Bearer ${TOKEN}` } })).to.deep.equal([
+      'acme: its registration is paused by ops-a',
     ]);
     const guess = await fetch(`${fixture.url}/readyz`, { headers: { authorization: 'Bearer a-guess' } });
     expect(guess.status).to.equal(401);

@@ -16,7 +16,7 @@ const askedWith = (
     configuration: { registrations: [registration({ name: 'acme' })], quarantined: [] },
     ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [], ...ledger },
     clock: { now: () => NOW },
-    engine: { unlisted: () => new Map() },
+    engine: { pauses: () => [], unlisted: () => new Map() },
     shedding: () => [{ name: 'deliveries', count: 3 }],
     problems: () => problems,
   });
@@ -36,7 +36,31 @@ describe('readiness', () => {
       reasons: ['nothing can be written down: No room for the ledger'],
       problems: ['requests are turned away: deliveries (3 so far)'],
       details: ['acme: poll: acme/web: not found'],
+      notes: [],
     });
+  });
+
+  it('notes what is paused, the pause of all first, and stays ready', async () => {
+    const pause = { by: 'ops-a', byPlatform: true, sinceMs: NOW } as const;
+    const many = Array.from({ length: 25 }, (_, at) => ({ ...pause, registration: `team-${at}`, reason: null }));
+    const { ready, problems, notes } = await readinessOf({
+      configuration: { registrations: [], quarantined: [] },
+      ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
+      clock: { now: () => NOW },
+      engine: {
+        pauses: () => [...many, { ...pause, registration: null, reason: 'the registry moves' }],
+        unlisted: () => new Map(),
+      },
+      shedding: () => [],
+      problems: () => [],
+    });
+    expect([ready, problems]).to.deep.equal([true, []]);
+    expect([notes?.[0], notes?.[1], notes?.at(-1), notes?.length]).to.deep.equal([
+      'all registrations are paused since 1970-01-01 00:16 UTC by ops-a (the registry moves): no runner is launched',
+      'team-0: its registration is paused since 1970-01-01 00:16 UTC by ops-a: no runner is launched',
+      '6 more pauses: see shr pause',
+      21,
+    ]);
   });
 
   it('says that the public address leads elsewhere, without the address or who answered there', async () => {
@@ -45,7 +69,7 @@ describe('readiness', () => {
         configuration: { registrations: [], quarantined: [] },
         ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
         clock: { now: () => NOW },
-        engine: { unlisted: () => new Map() },
+        engine: { pauses: () => [], unlisted: () => new Map() },
         shedding: () => [],
         problems: () => [],
         publicAddress: {
@@ -68,7 +92,7 @@ describe('readiness', () => {
       configuration: { registrations: [], quarantined: [] },
       ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
       clock: { now: () => NOW },
-      engine: { unlisted: () => new Map() },
+      engine: { pauses: () => [], unlisted: () => new Map() },
       shedding: () => [],
       problems: () => [],
       webhookProblems: [{ kind: 'webhook', about: '/webhooks/github', message, sinceMs: NOW }],
@@ -76,6 +100,7 @@ describe('readiness', () => {
     expect(answer).to.deep.equal({
       ...{ ready: true, reasons: [], problems: [] },
       details: [`the platform: webhook: /webhooks/github: ${message}`],
+      notes: [],
     });
   });
 
@@ -85,7 +110,7 @@ describe('readiness', () => {
       configuration: { registrations: [], quarantined: [], platformProblems: [problem] },
       ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [] },
       clock: { now: () => NOW },
-      engine: { unlisted: () => new Map() },
+      engine: { pauses: () => [], unlisted: () => new Map() },
       shedding: () => [],
       problems: () => [],
     });

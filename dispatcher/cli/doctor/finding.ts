@@ -5,7 +5,7 @@ import { scrub } from '../../failures/scrub.ts';
 import { GithubError } from '../../github/github.ts';
 
 export interface DoctorFinding {
-  /** `network`, `ledger`, `listener`, `github`, `webhook`, `runners`, `oidc`, `source NAME`, or `backend NAME`. */
+  /** `network`, `ledger`, `listener`, `github`, `webhook`, `runners`, `launches`, `oidc`, `source NAME`, or `backend NAME`. */
   readonly about: string;
   /** The part of it that was checked: a row of the table in docs/operations.md. */
   readonly subject: string;

@@ -1,12 +1,18 @@
 /** What the dispatcher that runs with this configuration knows, and only it: what its runners do. Nothing where none runs here. */
 import type { Clock } from '../../../time/clock.ts';
 import { isUnresolved } from '../../config/references.ts';
-import { type RegistrationView, registrationListSchema } from '../../http/admin-shapes.ts';
+import {
+  type PauseView,
+  pauseListSchema,
+  type RegistrationView,
+  registrationListSchema,
+} from '../../http/admin-shapes.ts';
 import type { DispatcherConfig } from '../../model/registration.ts';
 import { AdminClient } from '../admin-client.ts';
 import { AdminClientError } from '../admin-client-error.ts';
 import { localUrl } from '../admin-target.ts';
 import { bad, type DoctorFinding, note } from './finding.ts';
+import { maintenanceNotes, pauseNote } from './launches-held.ts';
 
 export interface Running {
   readonly dispatcher: readonly DoctorFinding[];
@@ -30,19 +36,41 @@ export async function askRunning(
       { limit: MOST },
       registrationListSchema,
     );
-    const problems = new Map(registrations.map(({ name, problems }) => [name, problems]));
+    const known = new Map(registrations.map((one) => [one.name, one]));
+    const pauses = await pausesOf(client);
+    // Of one that was removed while it was paused, nothing else would tell; beyond the first page it may be there.
+    const isElsewhere = ({ registration }: PauseView) =>
+      registration === null || (registrations.length < Number(MOST) && !known.has(registration));
     return {
       dispatcher: [
         ...(publicAddress?.amiss === true
           ? [bad('listener', 'running', `the running dispatcher says: ${publicAddress.message}`, CURE)]
           : []),
         ...webhookProblems.map(({ about, message }) => webhookNote('listener', about, message)),
+        ...pauses.filter(isElsewhere).map(pauseNote),
       ],
-      of: (registration) => (problems.get(registration) ?? []).flatMap(findingOf),
+      of: (registration) => {
+        const one = known.get(registration);
+        return [
+          ...(one?.problems ?? []).flatMap(findingOf),
+          ...pauses.filter((pause) => pause.registration === registration && !isElsewhere(pause)).map(pauseNote),
+          ...(one === undefined ? [] : maintenanceNotes(one)),
+        ];
+      },
     };
   } catch (error) {
     // It does not run, or not here.
     if (error instanceof AdminClientError) return NOTHING;
+    throw error;
+  }
+}
+
+/** One of an earlier version has none. */
+async function pausesOf(client: AdminClient): Promise<readonly PauseView[]> {
+  try {
+    return (await client.get(['pauses'], {}, pauseListSchema)).pauses;
+  } catch (error) {
+    if (error instanceof AdminClientError) return [];
     throw error;
   }
 }
