@@ -273,6 +273,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     endpoints: () => endpoints.current(),
     caller: hookCallers({ budgets, times, clock, random }),
     publicUrl: dispatcher.publicListen.url,
+    githubNow: ({ apiUrl }) => times.at(apiUrl).now(),
     isHeld: (endpoint) => shedding.turnsAway(endpoint),
     isAnswered: (endpoint, guid) => answered.has(endpoint, guid),
   });

@@ -54,7 +54,7 @@ const configAnswer = z.object({ url: z.string().max(4_000).nullish().catch(null)
 const anId = z.union([z.int().min(1).transform(String), z.string().regex(/^\d{1,20}$/)]);
 const entry = z.object({
   id: anId,
-  guid: z.string().min(1).max(100),
+  guid: z.string().regex(/^[\x20-\x7e]{1,100}$/),
   delivered_at: z.iso.datetime({ offset: true }),
   redelivery: z.boolean(),
   status_code: z.int(),

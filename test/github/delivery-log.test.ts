@@ -147,9 +147,12 @@ describe("GitHub's log of deliveries", () => {
     });
 
     it('is read although an entry in it is not as described', async () => {
-      const caller = await start(() => ({ body: `[${entry('1')}, {"id": "x"}, null, ${entry('2')}]`, headers: json }));
+      const caller = await start(() => ({
+        body: `[${entry('1')}, {"id": "x"}, null, ${entry('3').replace('g-3', 'g\\u0000')}, ${entry('2')}]`,
+        headers: json,
+      }));
       const page = await readLog(caller, { place: app, hook: null });
-      expect([page.deliveries.length, page.unreadable]).to.deep.equal([2, 2]);
+      expect([page.deliveries.length, page.unreadable]).to.deep.equal([2, 3]);
     });
 
     it('costs nothing of the hour where nothing is new, and its next page stays known', async () => {

@@ -32,13 +32,13 @@ const stored = z.object({
   proven: z.boolean(),
 });
 
-/** What cannot be read counts as never read. */
-export function readPosition(text: string | undefined, nowMs: number): LogPosition {
+/** What cannot be read counts as never read. `githubNowMs`: this machine's clock may be ahead, and nothing would be new. */
+export function readPosition(text: string | undefined, githubNowMs: number): LogPosition {
   try {
     const { settledToMs, reading, proven } = stored.parse(JSON.parse(text ?? ''));
     return { settledToMs, reading, proven };
   } catch {
-    return { settledToMs: nowMs - FIRST_LOOK_MS, proven: false };
+    return { settledToMs: githubNowMs - FIRST_LOOK_MS, proven: false };
   }
 }
 
@@ -58,6 +58,8 @@ export interface Reading {
   /** That it was answered for good, though not recorded. */
   readonly isAnswered: (guid: string) => boolean;
   readonly nowMs: () => number;
+  /** By GitHub's clock. */
+  readonly githubNowMs: number;
 }
 
 export interface ReadingResult {
@@ -81,7 +83,7 @@ export async function readOn(options: Reading): Promise<ReadingResult> {
       continue;
     }
     const isOurs = options.isCertain || position.proven;
-    const { next, atEnd } = advanced(position, page);
+    const { next, atEnd } = advanced(position, page, options.githubNowMs);
     const settled = isOurs ? next : { settledToMs: position.settledToMs, reading: next.reading, proven: false };
     const isEnough = !isOurs && count + 1 === PAGES_OF_A_PROOF;
     const noted = await ledger.noteListed({
@@ -120,9 +122,12 @@ async function pageAt({ page }: Reading, { reading }: LogPosition): Promise<LogP
 function advanced(
   { settledToMs, reading, proven }: LogPosition,
   { deliveries, next }: LogPage,
+  githubNowMs: number,
 ): { readonly next: LogPosition; readonly atEnd: boolean } {
   const times = deliveries.map(({ deliveredAtMs }) => deliveredAtMs);
-  const headMs = reading?.headMs ?? Math.max(settledToMs, ...times);
+  // An entry of a time to come would end all reading until then.
+  const newestMs = Math.min(Math.max(settledToMs, ...times), githubNowMs + OVERLAP_MS);
+  const headMs = reading?.headMs ?? newestMs;
   const pages = (reading?.pages ?? 0) + 1;
   const atEnd = next === undefined || next === reading?.cursor || Math.min(...times) < settledToMs;
   if (next !== undefined && !atEnd && pages < MOST_PAGES) {

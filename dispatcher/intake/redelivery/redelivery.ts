@@ -34,6 +34,8 @@ export interface RedeliveryOptions {
   readonly ledger: Pick<Ledger, 'cursor'> & MissedDeliveryLedger;
   /** Where GitHub reaches this dispatcher, without a slash at its end, if that is known. */
   readonly publicUrl: string | undefined;
+  /** By the clock of the GitHub of this registration. */
+  readonly githubNow: (registration: WatchedRegistration) => number;
   /** What GitHub sends there now is turned away: it is asked for later. */
   readonly isHeld: (endpoint: string) => boolean;
   /** A delivery that was answered for good, though it is not recorded. */
@@ -279,7 +281,7 @@ export class Redelivery {
     if (hook === undefined) return NO_HOOK_EVERY_MS;
     const caller = this.#callerOf(hook.holder, watched);
     if (caller === undefined) return NO_HOOK_EVERY_MS;
-    const isRead = await this.#read(watched, state, hook.found, caller);
+    const isRead = await this.#read(watched, state, hook, caller);
     const { isCertain } = hook.found;
     const isProven = isCertain || state.position?.proven === true;
     this.#note(
@@ -358,17 +360,24 @@ export class Redelivery {
   }
 
   /** Whether it was read to where it was read before. */
-  async #read(watched: WatchedLog, state: State, hook: OwnHook, caller: Caller): Promise<boolean> {
+  async #read(
+    watched: WatchedLog,
+    state: State,
+    { found: hook, holder }: NonNullable<State['hook']>,
+    caller: Caller,
+  ): Promise<boolean> {
     const { ledger, isAnswered, log, metrics } = this.#options;
     const { place, endpoint } = watched;
     const cursorName = `deliveries/${watched.log}`;
-    state.position ??= readPosition(await ledger.cursor(cursorName), this.#nowMs());
+    const githubNowMs = this.#options.githubNow(holder);
+    state.position ??= readPosition(await ledger.cursor(cursorName), githubNowMs);
     const { position, atEnd, ...read } = await readOn({
       ...{ log: watched.log, endpoint, cursorName, ledger, position: state.position },
       isCertain: hook.isCertain,
       page: (cursor) => readLog(caller, { place, hook: hook.id, ...(cursor === undefined ? {} : { cursor }) }),
       isAnswered: (guid) => isAnswered(endpoint, guid),
       nowMs: () => this.#nowMs(),
+      githubNowMs,
     });
     state.position = position;
     log.debug('delivery-log', { deliveries: watched.log, atEnd, ...read });

@@ -37,6 +37,8 @@ export class Hook implements Caller {
   obstacle: (call: Pick<GithubCall<unknown>, 'method' | 'route'>) => GithubError | undefined = () => undefined;
   /** The answer to what is sent again; undefined: nobody takes it. */
   receive: (entry: Entry) => Promise<number> = async () => 202;
+  /** It names a next page after each. */
+  isEndless = false;
   /** Its answers never come. */
   isStuck = false;
   readonly #clock: VirtualClock;
@@ -92,7 +94,8 @@ export class Hook implements Caller {
       ...{ redelivery: entry.redelivery, status_code: entry.status, event: entry.event, action: entry.action },
       ...{ installation_id: null, repository_id: entry.repository },
     }));
-    return answer(call, page, from + PER_PAGE < all.length ? String(from + PER_PAGE) : undefined);
+    const more = from + PER_PAGE < all.length || this.isEndless;
+    return answer(call, page, more ? String(from + PER_PAGE) : undefined);
   }
 
   async #redeliver<T>(call: GithubCall<T>, id: number): Promise<GithubAnswer<T>> {
@@ -123,6 +126,8 @@ export class HookWorld {
   registrations: readonly Registration[] = [tenant('acme')];
   publicUrl: string | undefined = PUBLIC_URL;
   isHeld = false;
+  /** How far this machine's clock is ahead of GitHub's. */
+  aheadMs = 0;
   #pending = 0;
   /** By registration and kind of place. */
   readonly hooks = new Map<string, Hook>();
@@ -146,6 +151,7 @@ export class HookWorld {
       caller: ({ name }, { kind }) => this.hooks.get(`${name} ${kind}`),
       ledger: this.#counted(),
       publicUrl: this.publicUrl,
+      githubNow: () => this.clock.now() - this.aheadMs,
       isHeld: () => this.isHeld,
       isAnswered: (endpoint, guid) => this.answered.has(endpoint, guid),
       metrics: {

@@ -185,6 +185,35 @@ describe('redelivery', function () {
     expect(reads() - before, 'afterwards only what is new, and five minutes more').to.be.below(11 * 17);
   });
 
+  it('reads a log without end no further than one that is long, and others as soon', async () => {
+    world.registrations = [tenant('endless'), tenant('acme')];
+    const endless = world.hook('endless');
+    endless.url = 'https://shr.example/webhooks/github/endless';
+    endless.isEndless = true;
+    world.hook().sent('lost');
+    takeAll();
+    world.start();
+    await world.pass(MINUTE);
+    expect(world.hook().asked).to.deep.equal(['lost']);
+    await world.pass(9 * MINUTE);
+    expect(endless.calls.length).to.be.at.most(1 + 20 * 20);
+  });
+
+  it('goes by GitHub’s clock, and not by an entry of a time to come', async () => {
+    const hook = world.hook();
+    world.aheadMs = 5 * 3_600_000;
+    const githubMs = world.clock.now() - world.aheadMs;
+    hook.sent('lost', { atMs: githubMs - MINUTE });
+    hook.sent('of tomorrow', { atMs: githubMs + 24 * 3_600_000, event: 'push' });
+    takeAll();
+    world.start();
+    await world.pass(MINUTE);
+    expect(hook.asked).to.deep.equal(['lost']);
+    hook.sent('later', { atMs: githubMs + 10 * MINUTE });
+    await world.pass(10 * MINUTE);
+    expect(hook.asked).to.deep.equal(['lost', 'later']);
+  });
+
   it('asks for so many a minute at most, and takes repositories in turn', async () => {
     const hook = world.hook();
     for (let n = 0; n < 300; n += 1) hook.sent(`flood-${n}`);
