@@ -4,7 +4,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { PostgresAddress } from '../../dispatcher/ledger/postgres/address.ts';
-import { identity, type PostgresServer } from './postgres-server.ts';
+import { identity, type PostgresServer, UNTIL_WE_END } from './postgres-server.ts';
 
 const PROGRAM = ['pgbouncer', '/usr/sbin/pgbouncer'].find((name) => spawnSync(name, ['--version']).status === 0);
 
@@ -40,7 +40,12 @@ export class PgBouncer {
     writeFileSync(file, settings.join('\n'));
     chmodSync(file, 0o644);
     if (PROGRAM === undefined) throw new Error('PgBouncer is not installed');
-    this.#process = spawn(PROGRAM, [file], { ...identity(), cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    const [program, ...before] = [...UNTIL_WE_END, PROGRAM];
+    this.#process = spawn(program, [...before, file], {
+      ...identity(),
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let said = '';
     this.#process.stderr?.on('data', (chunk: Buffer) => {
       said = `${said}${chunk}`.slice(-10_000);

@@ -29,6 +29,11 @@ export function postgresProblem(): string | undefined {
   return problem;
 }
 
+/** A process of tests that is killed leaves no server behind, where the system can do that. */
+export const UNTIL_WE_END: readonly string[] = existsSync('/usr/bin/setpriv')
+  ? ['/usr/bin/setpriv', '--pdeathsig', 'QUIT']
+  : [];
+
 /** Of the processes that refuse to run as root. */
 export function identity() {
   return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
@@ -88,7 +93,8 @@ export class PostgresServer {
       ...further,
     };
     const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    this.#process = spawn(join(this.#bin, 'postgres'), ['-D', join(this.folder, 'data'), ...words], {
+    const [program, ...before] = [...UNTIL_WE_END, join(this.#bin, 'postgres')];
+    this.#process = spawn(program, [...before, '-D', join(this.folder, 'data'), ...words], {
       ...identity(),
       cwd: this.folder,
       stdio: ['ignore', 'ignore', 'pipe'],
