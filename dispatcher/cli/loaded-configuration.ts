@@ -22,6 +22,7 @@ export type LoadedConfiguration =
       readonly notes: readonly Problem[];
       readonly good: Extract<Loaded, { readonly ok: true }>['good'];
       readonly isComplete: boolean;
+      readonly several: Extract<Loaded, { readonly ok: true }>['several'];
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
@@ -60,8 +61,8 @@ export async function loadedFrom(
   const problems = loaded.problems.map(shown);
   const notes = loaded.notes.map(shown);
   if (!loaded.ok) return { ok: false, problems, notes };
-  const { configuration, good, isComplete } = loaded;
-  return { ok: true, configuration, problems, notes, good, isComplete };
+  const { configuration, good, isComplete, several } = loaded;
+  return { ok: true, configuration, problems, notes, good, isComplete, several };
 }
 
 /** The registration that a command works with. Undefined after all problems were printed and the exit code was set. */

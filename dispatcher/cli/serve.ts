@@ -79,6 +79,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         },
         lastGood: (config, name, tenant) => early.of(config, name, tenant),
         asideBefore: (config) => early.aside(config),
+        severalBefore: (config) => early.several(config),
       });
       if (loaded === undefined) {
         live?.places.stop();
@@ -216,6 +217,11 @@ class KeptVersions {
     return (await (await this.#opening)?.aside()) ?? new Set();
   }
 
+  async several(dispatcher: DispatcherConfig): Promise<ReadonlyMap<string, readonly string[]>> {
+    this.#opening ??= this.#open(dispatcher);
+    return (await (await this.#opening)?.several()) ?? new Map();
+  }
+
   /** Undefined: there is none yet. */
   async ledgerOf(dispatcher: DispatcherConfig): Promise<EarlyLedger | undefined> {
     this.#opening ??= this.#open(dispatcher);
@@ -336,7 +342,7 @@ function bundleSources(packed: Bundle, terminal: Terminal): Omit<ConfigurationSo
   return { ...BUNDLE_PLACES, environment, files: bundleFiles(packed), secretValues: systemSecretValues(environment) };
 }
 
-interface LoadedForService extends Pick<StartedWith, 'configuration' | 'good' | 'isComplete'> {
+interface LoadedForService extends Pick<StartedWith, 'configuration' | 'good' | 'isComplete' | 'several'> {
   /** Where its files are. */
   readonly files: Files;
   /** Of a bundle. */
@@ -347,7 +353,7 @@ async function load(
   { bundle }: ServeOptions,
   terminal: Terminal,
   live: LiveConfigurationFiles | undefined,
-  memories: Pick<ConfigurationSources, 'asideBefore' | 'knownValues' | 'lastGood'>,
+  memories: Pick<ConfigurationSources, 'asideBefore' | 'knownValues' | 'lastGood' | 'severalBefore'>,
 ): Promise<LoadedForService | undefined> {
   const packed = bundle === undefined ? undefined : await readBundle(resolve(terminal.workingFolder, bundle), terminal);
   if (bundle !== undefined && packed === undefined) return undefined;
@@ -377,8 +383,8 @@ async function load(
     const count = counted(problems.length, 'problem');
     terminal.error(`shr: ${printable(name)}: its file has ${count}, and its last version without them is in force\n`);
   }
-  const { configuration, good, isComplete } = loaded;
-  return { configuration, good, isComplete, files, proxy };
+  const { configuration, good, isComplete, several } = loaded;
+  return { configuration, good, isComplete, several, files, proxy };
 }
 
 /** Undefined after the problem was printed. */

@@ -85,6 +85,11 @@ export interface ConfigurationSources {
    * over others. Asked for where a tenant has not enough for all of its own. Default: it is not known of any.
    */
   readonly asideBefore?: (dispatcher: DispatcherConfig) => Promise<ReadonlySet<string>>;
+  /**
+   * Names of the registrations that each file of several held when an earlier process read it, by file: where it is broken now,
+   * it may not say them. Default: it is not known of any.
+   */
+  readonly severalBefore?: (dispatcher: DispatcherConfig) => Promise<ReadonlyMap<string, readonly string[]>>;
   /** Where registrations are kept beside the folder, as dispatcher.yaml says. Default: nowhere. */
   readonly elsewhere?: (dispatcher: DispatcherConfig) => Promise<readonly RegistrationSource[]>;
   /** What is in the clouds' own stores. Default: it is not read, which is a note. */
@@ -106,6 +111,8 @@ export type Loaded =
       readonly good: Inspection['good'];
       /** False: a source could not be read yet, and has registrations that are not known. */
       readonly isComplete: boolean;
+      /** Names, by the file of several that holds them. */
+      readonly several: ReadonlyMap<string, readonly string[]>;
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
@@ -125,6 +132,8 @@ export interface Inspection {
   readonly isListed: boolean;
   /** Every source was read, now or earlier. */
   readonly isComplete: boolean;
+  /** Names, by the file of several that holds them. */
+  readonly several: ReadonlyMap<string, readonly string[]>;
   /** Of sources beside the folder: registrations are served all the same. */
   readonly sourceProblems: readonly Problem[];
   readonly origins: Pick<Configuration, 'doubles' | 'origins' | 'sources'>;
@@ -156,7 +165,8 @@ export const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_0
  */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
   const inspection = await inspectConfiguration(sources, 'required');
-  const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete, sourceProblems } = inspection;
+  const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete, several, sourceProblems } =
+    inspection;
   const setAside = new Set(quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
   const useless = registrations.length === 0 && quarantined.length > 0;
@@ -168,7 +178,7 @@ export async function loadConfiguration(sources: ConfigurationSources): Promise<
     ...(sourceProblems.length === 0 ? {} : { platformProblems: sourceProblems }),
     ...inspection.origins,
   };
-  return { ok: true, configuration, problems, notes, good, isComplete };
+  return { ok: true, configuration, problems, notes, good, isComplete, several };
 }
 
 /**
@@ -179,7 +189,7 @@ export async function reloadConfiguration(
   sources: ConfigurationSources & { readonly memory: ReadingMemory },
 ): Promise<Loaded> {
   const inspection = await inspectConfiguration({ secretWaitMs: RELOAD_WAIT_MS, ...sources }, 'required');
-  const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete } = inspection;
+  const { platform, quarantined, conflicts, problems, notes, kept, good, isComplete, several } = inspection;
   const platformProblems = [...inspection.platformProblems, ...inspection.sourceProblems];
   const dispatcher = platform.config;
   if (dispatcher === undefined || !inspection.isListed) return { ok: false, problems: platformProblems, notes };
@@ -189,7 +199,7 @@ export async function reloadConfiguration(
     ...{ dispatcher, registrations, quarantined, conflicts, kept, platformProblems },
     ...inspection.origins,
   };
-  return { ok: true, configuration, problems, notes, good, isComplete };
+  return { ok: true, configuration, problems, notes, good, isComplete, several };
 }
 
 export interface CheckedDocument {
@@ -357,6 +367,7 @@ export async function inspectConfiguration(
     platformProblems,
     isListed,
     isComplete: elsewhere.every(({ isKnown }) => isKnown),
+    several: severalAmong(inFiles.registrations),
     sourceProblems,
     origins: originsOf(elsewhere, doubles, sourceOf, all),
     // What is wrong with a base, all that extend it have.
@@ -365,6 +376,17 @@ export async function inspectConfiguration(
     notes: inReadingOrder([...found.notes, ...read.flatMap(({ notes }) => notes)]),
     files: [platformFile, ...new Set(all.map(({ file }) => file))].filter((file) => found.files.has(file)),
   };
+}
+
+function severalAmong(registrations: readonly RegistrationEntry[]): Inspection['several'] {
+  const files = new Map<string, string[]>();
+  for (const { among, file, name } of registrations) {
+    if (among === undefined) continue;
+    const names = files.get(file);
+    if (names === undefined) files.set(file, [name]);
+    else names.push(name);
+  }
+  return files;
 }
 
 function originsOf(
@@ -1121,11 +1143,33 @@ async function registrationsIn(
     }
   }
   const order = new Map(files.map(({ file }, index) => [file, index]));
-  const at = ({ file }: RegistrationEntry) => order.get(file) ?? 0;
+  const at = ({ file }: NamedFile) => order.get(file) ?? 0;
+  for (const one of files) {
+    const { isUnread, several } = contents.get(one.file) ?? {};
+    if (isUnread !== true && several?.isBroken !== true) continue;
+    const later = [...byName.values()].filter(
+      (other) =>
+        gathered.sourceOf.get(other.file) !== gathered.sourceOf.get(one.file) &&
+        at(other) > at(one) &&
+        whyNotIn(one.name, other.name, parts.tenants) === undefined,
+    );
+    if (later.length > 0) refused.push(mayBeIn(one, later));
+  }
   const registrations = [...byName.values()].sort(
     (one, other) => at(one) - at(other) || (one.name < other.name ? -1 : 1),
   );
   return { registrations, files, refused, doubles };
+}
+
+const MAX_NAMED = 3;
+
+/** A broken file that was never read says not for sure what is in it: what may take the place of its own is told. */
+function mayBeIn({ file, name }: NamedFile, later: readonly NamedFile[]): Quarantined {
+  const some = later.slice(0, MAX_NAMED).map((one) => `\`${one.name}\` of ${one.file}`);
+  const more = later.length - some.length;
+  const message = `not all that it holds is known: if these are in it, others are read in their place: ${some.join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
+  const problems = [wholeFile(file, message, 'Correct the file: then what it holds comes first.')];
+  return { name: `${name}.yaml`, file, problems, claims: undefined };
 }
 
 /** It is a file of several, and the registration of its own name is not among them. */
@@ -1142,18 +1186,32 @@ async function contentsOf({ name, file }: NamedFile, parts: Parts): Promise<InFi
   const versions = memory?.versionsOf([file]);
   const read = await parts.files.text(file, parts.tenants?.(name) ?? []);
   const several = read.failed === undefined ? parts.files.several(file, read.text) : undefined;
-  const before = memory?.earlierContents(file)?.several;
+  const before = memory?.earlierContents(file)?.several ?? (await severalBefore(file, parts));
   if (before !== undefined && (several === undefined || several.isBroken === true)) {
     const { failed } = read;
     const problems =
       failed === undefined ? parts.files.broken(file, read.text) : [wholeFile(file, failed.message, failed.cure)];
     // What cannot be read does not say what is in it: those that were there keep their last versions.
-    if (problems.length > 0) return { several: { ...before, wrong: [], problems } };
+    if (problems.length > 0) {
+      const contents = { several: { ...before, wrong: [], problems } };
+      if (memory?.earlierContents(file) === undefined && versions !== undefined)
+        memory?.putContents(file, contents, { versions, platform: parts.platform });
+      return contents;
+    }
   }
-  const contents: FileContents = several === undefined ? {} : { several };
+  const contents: FileContents = {
+    ...(several === undefined ? {} : { several }),
+    ...(read.failed !== undefined && !read.isAbsent ? { isUnread: true } : {}),
+  };
   if (versions !== undefined) memory?.putContents(file, contents, { versions, platform: parts.platform });
   if (several !== undefined || read.failed !== undefined) return contents;
   return { alone: { name, file, text: read.text } };
+}
+
+/** As an earlier process has read it. */
+async function severalBefore(file: string, { platform, shared }: Parts): Promise<Several | undefined> {
+  const names = platform.config && (await shared.sources.severalBefore?.(platform.config))?.get(file);
+  return names && { names: names.map((name) => ({ name, line: 0, column: 0 })), wrong: [], problems: [] };
 }
 
 /** Whose a registration in a file of several is: the file decides, and its name has to be granted like that of a file. */

@@ -43,6 +43,8 @@ export interface Several {
 /** What a file of the folder holds: one registration, or several. */
 export interface FileContents {
   readonly several?: Several;
+  /** It is there and cannot be read: it may hold several. */
+  readonly isUnread?: true;
 }
 
 export type FileText =

@@ -3,6 +3,7 @@
  * key made of the admin token: it holds references and no secrets that we know of, but its owner may know better.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import type { RegistrationLedger } from '../ledger/ledger.ts';
 import type { DispatcherConfig } from '../model/registration.ts';
 
@@ -24,14 +25,18 @@ const AT_ONCE = 200;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 /** While it is not known which registrations there are: one tenant can give any number of names, one after the other. */
 const MAX_GONE = 500;
-/** Not the name of a registration: the row of those that are set aside. */
+/** Not names of registrations: what is said of all of them has rows of its own. */
 const ASIDE = '*aside';
+const SEVERAL = '*several';
+const OF_ALL: ReadonlySet<string> = new Set([ASIDE, SEVERAL]);
+const namesByFile = z.record(z.string(), z.array(z.string()));
 
 export class LastGoodVersions {
   readonly #ledger: RegistrationLedger;
   readonly #key: Buffer;
   #hashes: Promise<Map<string, string>> | undefined;
-  #aside: Promise<ReadonlySet<string>> | undefined;
+  /** What is said of all, by row. Empty: nothing. */
+  readonly #ofAll = new Map<string, Promise<string>>();
   /** Those that no earlier process kept. */
   readonly #added = new Set<string>();
 
@@ -52,7 +57,7 @@ export class LastGoodVersions {
 
   /** Names of those that were not in force when the configuration was read last, also by an earlier process. */
   async aside(): Promise<ReadonlySet<string>> {
-    return await this.#asideNow().catch(() => new Set<string>());
+    return namesOf(await this.#said(ASIDE).catch(() => ''));
   }
 
   /**
@@ -61,12 +66,23 @@ export class LastGoodVersions {
    */
   async keepAside(names: ReadonlySet<string>, there: ReadonlySet<string>, isComplete: boolean): Promise<void> {
     const known = await this.#known();
-    const before = await this.#asideNow();
+    const before = namesOf(await this.#said(ASIDE));
     const others = isComplete ? [] : [...before].filter((name) => !there.has(name));
-    const aside = new Set([...names, ...others].filter((name) => known.has(name)).toSorted());
-    if (aside.size === 0 && known.has(ASIDE)) await this.#delete([ASIDE]);
-    else if (aside.size > 0) await this.keep([{ name: ASIDE, text: [...aside].join(' ') }]);
-    this.#aside = Promise.resolve(aside);
+    const aside = new Set([...names, ...others].filter((name) => known.has(name)));
+    await this.#say(ASIDE, [...aside].toSorted().join(' '));
+  }
+
+  /** Which registrations each file of several held when it was read last, also by an earlier process. */
+  async several(): Promise<ReadonlyMap<string, readonly string[]>> {
+    return filesOf(await this.#said(SEVERAL).catch(() => ''));
+  }
+
+  /** Where there may be other files, what was said of those stays. Rejects with a LedgerError. */
+  async keepSeveral(files: ReadonlyMap<string, readonly string[]>, isComplete: boolean): Promise<void> {
+    const before = isComplete ? [] : filesOf(await this.#said(SEVERAL));
+    const all = new Map([...before, ...files]);
+    const inOrder = [...all].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    await this.#say(SEVERAL, all.size === 0 ? '' : JSON.stringify(Object.fromEntries(inOrder)));
   }
 
   /** Writes those that are others than before. Rejects with a LedgerError. */
@@ -102,8 +118,8 @@ export class LastGoodVersions {
   async keepOnly(names: ReadonlySet<string>, isComplete: boolean): Promise<void> {
     const known = await this.#known();
     const gone = isComplete
-      ? [...known.keys()].filter((name) => !names.has(name) && name !== ASIDE)
-      : [...this.#added].filter((name) => !names.has(name) && name !== ASIDE).slice(MAX_GONE);
+      ? [...known.keys()].filter((name) => !names.has(name) && !OF_ALL.has(name))
+      : [...this.#added].filter((name) => !names.has(name) && !OF_ALL.has(name)).slice(MAX_GONE);
     if (gone.length > 0) await this.#delete(gone);
   }
 
@@ -116,15 +132,26 @@ export class LastGoodVersions {
     }
   }
 
-  #asideNow(): Promise<ReadonlySet<string>> {
-    this.#aside ??= this.#ledger.registrationVersion(ASIDE).then(
-      async (found) => new Set(found === undefined ? [] : (await this.of(ASIDE))?.split(' ')),
-      (error: unknown) => {
-        this.#aside = undefined;
-        throw error;
-      },
-    );
-    return this.#aside;
+  #said(row: string): Promise<string> {
+    const said = this.#ofAll.get(row) ?? this.#readSaid(row);
+    this.#ofAll.set(row, said);
+    return said;
+  }
+
+  async #readSaid(row: string): Promise<string> {
+    try {
+      // What cannot be opened says nothing; what cannot be read may say something a little later.
+      return (await this.#ledger.registrationVersion(row)) === undefined ? '' : ((await this.of(row)) ?? '');
+    } catch (error) {
+      this.#ofAll.delete(row);
+      throw error;
+    }
+  }
+
+  async #say(row: string, text: string): Promise<void> {
+    if (text !== '') await this.keep([{ name: row, text }]);
+    else if ((await this.#known()).has(row)) await this.#delete([row]);
+    this.#ofAll.set(row, Promise.resolve(text));
   }
 
   #known(): Promise<Map<string, string>> {
@@ -153,6 +180,14 @@ export class LastGoodVersions {
       .setAuthTag(bytes.subarray(tagAt, textAt));
     return Buffer.concat([decipher.update(bytes.subarray(textAt)), decipher.final()]).toString('utf8');
   }
+}
+
+function namesOf(text: string): ReadonlySet<string> {
+  return new Set(text === '' ? [] : text.split(' '));
+}
+
+function filesOf(text: string): ReadonlyMap<string, readonly string[]> {
+  return new Map(text === '' ? [] : Object.entries(namesByFile.parse(JSON.parse(text))));
 }
 
 /** It opens for that alone: a name that comes to another tenant does not bring what the one before wrote. */

@@ -55,7 +55,7 @@ export class LiveFiles {
   /** `versions`: the last good versions, from the ledger. */
   async read(
     what: 'changed' | 'all',
-    versions?: Pick<LastGoodVersions, 'of'> & Partial<Pick<LastGoodVersions, 'aside'>>,
+    versions?: Pick<LastGoodVersions, 'of'> & Partial<Pick<LastGoodVersions, 'aside' | 'several'>>,
   ): Promise<Loaded> {
     const { secretValues } = this.#sources;
     if (what === 'all') {
@@ -70,6 +70,7 @@ export class LiveFiles {
       memory: this.memory,
       ...(versions === undefined ? {} : { lastGood: (_dispatcher, name, tenant) => versions.of(name, tenant) }),
       asideBefore: async () => (await versions?.aside?.()) ?? new Set(),
+      severalBefore: async () => (await versions?.several?.()) ?? new Map(),
       knownValues: async (dispatcher) => {
         if (areAllRead) kept = await this.#keptValues(dispatcher);
         return kept;

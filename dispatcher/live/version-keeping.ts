@@ -13,12 +13,14 @@ const MAX_RETRY_MS = 5 * MINUTE;
 export interface VersionKeepingOptions {
   readonly clock: Pick<Clock, 'after'>;
   readonly log: Pick<Log, 'info' | 'warn'>;
-  readonly versions: Pick<LastGoodVersions, 'keep' | 'keepAside' | 'keepOnly'>;
+  readonly versions: Pick<LastGoodVersions, 'keep' | 'keepAside' | 'keepOnly' | 'keepSeveral'>;
 }
 
 export interface ReadVersions {
   /** Those that were read now. */
   readonly good: readonly GoodVersion[];
+  /** Names, by the file of several that holds them. */
+  readonly several: ReadonlyMap<string, readonly string[]>;
   /** What a source has that could not be read yet is not gone. */
   readonly isComplete: boolean;
 }
@@ -29,7 +31,10 @@ export class VersionKeeping {
   readonly #waiting = new Map<string, GoodVersion>();
   /** That there are; those of others are deleted, as far as it is known that there are no others. */
   #there:
-    | { readonly names: ReadonlySet<string>; readonly aside: ReadonlySet<string>; readonly isComplete: boolean }
+    | (Pick<ReadVersions, 'isComplete' | 'several'> & {
+        readonly names: ReadonlySet<string>;
+        readonly aside: ReadonlySet<string>;
+      })
     | undefined;
   #failures = 0;
   #cancel: () => void = () => {};
@@ -42,14 +47,14 @@ export class VersionKeeping {
 
   /** Resolves when it is kept, or could not be; then it is tried again by itself. Never rejects. */
   keep(
-    { good, isComplete }: ReadVersions,
+    { good, isComplete, several }: ReadVersions,
     { quarantined, registrations }: Pick<Configuration, 'quarantined' | 'registrations'>,
   ): Promise<void> {
     for (const one of good) this.#waiting.set(one.name, one);
     const names = new Set([...registrations, ...quarantined].map(({ name }) => name));
     const inForce = new Set(registrations.map(({ name }) => name));
     const aside = new Set(quarantined.map(({ name }) => name).filter((name) => NAME.test(name) && !inForce.has(name)));
-    this.#there = { names, aside, isComplete };
+    this.#there = { names, aside, several, isComplete };
     if (isComplete) for (const name of this.#waiting.keys()) if (!names.has(name)) this.#waiting.delete(name);
     return this.#attempt();
   }
@@ -77,6 +82,7 @@ export class VersionKeeping {
       // First: with a version that was never in force beside theirs, a start must not find them in force.
       if (there !== undefined) await versions.keepAside(there.aside, there.names, there.isComplete);
       await versions.keep(written);
+      if (there !== undefined) await versions.keepSeveral(there.several, there.isComplete);
       if (there !== undefined) await versions.keepOnly(there.names, there.isComplete);
     } catch (error) {
       if (this.#failures === 0) log.warn('versions-not-kept', { error });

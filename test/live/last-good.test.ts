@@ -1,10 +1,12 @@
 import { expect } from 'chai';
+import { parse, stringify } from 'yaml';
 import { inspectConfiguration, loadConfiguration } from '../../dispatcher/config/load.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { LastGoodVersions } from '../../dispatcher/live/last-good.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
 import { dispatcherYaml, registrationYaml, sourcesOf } from '../config/files.ts';
+import { EditedSource } from './live-fixture.ts';
 
 const TOKEN = { adminToken: new Secret('an-admin-token-of-32-characters!') };
 
@@ -130,5 +132,119 @@ credentials: { app: { token: "\${env:GITHUB_TOKEN}" } }
       environment: { ADMIN_TOKEN: 'an-admin-token-of-32-characters!' },
     });
     expect(without.ok, 'its secret is gone').to.equal(false);
+  });
+
+  describe('of a file of several that is broken at a start', () => {
+    const one = (label: string) => `${registrationYaml.replace(/labels: .*\n/, '')}labels: [${label}]\n`;
+    const held = { x: parse(one('held')), y: parse(one('y')) };
+    const whole = stringify({ registrations: held });
+    const others = (places: Readonly<Record<string, string>>) => {
+      const source = new EditedSource('others');
+      source.write(places, { trusted: true });
+      return source;
+    };
+    const tenants = `
+tenants:
+  acme: { registrations: [all, x, y], hosts: [github.com], owners: [acme], labels: ["*"], runnerGroups: [Default], backendKinds: [docker] }
+  other: { registrations: [z], hosts: [github.com], owners: [other], labels: [z], runnerGroups: [Default], backendKinds: [docker] }
+`;
+
+    async function started(
+      all: string | Error,
+      places: Readonly<Record<string, string>>,
+      changes: { readonly isFirst?: boolean; readonly platform?: string } = {},
+    ) {
+      const versions = new LastGoodVersions(changes.isFirst === true ? await emptyLedger() : ledger, TOKEN);
+      const base = sourcesOf(
+        {
+          'dispatcher.yaml': changes.platform ?? dispatcherYaml,
+          'registrations/all.yaml': typeof all === 'string' ? all : '',
+        },
+        {
+          lastGood: (_dispatcher, name, tenant) => versions.of(name, tenant),
+          severalBefore: () => versions.several(),
+          elsewhere: async () => [others(places)],
+        },
+      );
+      const read = await inspectConfiguration(
+        {
+          ...base,
+          files: {
+            ...base.files,
+            read: async (path, how) => {
+              if (typeof all !== 'string' && path.endsWith('all.yaml')) throw all;
+              return await base.files.read(path, how);
+            },
+          },
+        },
+        'required',
+      );
+      const aside = new Set(read.quarantined.map(({ name }) => name));
+      return {
+        read,
+        inForce: read.registrations
+          .filter(({ name }) => !aside.has(name))
+          .map(({ labels, name }) => `${name} ${labels[0]}`),
+        kept: read.kept.map(({ name }) => name),
+        told: read.problems.map(({ file, message }) => `${file}: ${message}`).join('\n'),
+        keep: async () => {
+          await versions.keep(read.good);
+          await versions.keepSeveral(read.several, read.isComplete);
+        },
+      };
+    }
+    const emptyLedger = () => openSqliteLedger({ path: ':memory:', now: () => 1 });
+
+    for (const [what, broken] of [
+      ['lacks a brace', `registrations: { x: { organization: acme, labels: [held] }, y: { labels: [y] }`],
+      ['is empty', ''],
+      ['cannot be read', Object.assign(new Error('EACCES'), { code: 'EACCES' })],
+      ['names some of them', `registrations:\n  y:\n    labels: [y\n  new: 1\n`],
+    ] as const) {
+      for (const [where, places] of [
+        ['a file of its own', { 'x.yaml': one('other') }],
+        ['another file of several', { 'more.yaml': stringify({ registrations: { x: parse(one('other')) } }) }],
+      ] as const) {
+        it(`keep their place before ${where} in a later source where it ${what}`, async () => {
+          await (await started(whole, {})).keep();
+          const after = await started(broken, places);
+          expect(after.inForce).to.deep.equal(['x held', 'y y']);
+          expect(after.kept).to.deep.equal(['x', 'y']);
+          await after.keep();
+          const again = await started(broken, places);
+          expect(again.inForce, 'at the next start, too').to.deep.equal(['x held', 'y y']);
+        });
+      }
+
+      if (broken === '') continue;
+      it(`are not displaced without a word where none was read before and it ${what}`, async () => {
+        const { inForce, told } = await started(broken, { 'x.yaml': one('other') }, { isFirst: true });
+        expect(inForce).to.deep.equal(['x other']);
+        expect(told).to.match(/all\.yaml: not all that it holds is known: .*: `x` of git:others\/x\.yaml$/m);
+        const mine = one('other').replace('env:GITHUB_TOKEN', 'env:TENANT_OTHER_TOKEN');
+        const foreign = { 'z.yaml': mine.replace(/organization: .*/, 'organization: other') };
+        const apart = await started(broken, foreign, { isFirst: true, platform: dispatcherYaml + tenants });
+        expect(apart.told, 'of another tenant').to.not.include('not all that it holds is known');
+      });
+    }
+
+    it('are those of the file that it is now, where it is one registration', async () => {
+      await (await started(whole, {})).keep();
+      const after = await started(one('all'), { 'x.yaml': one('other') });
+      expect(after.inForce).to.deep.equal(['all all', 'x other']);
+    });
+
+    it('are no longer known once the file holds others, and not forgotten while a source is away', async () => {
+      await (await started(whole, {})).keep();
+      const several = async () => [...(await new LastGoodVersions(ledger, TOKEN).several())];
+      const file = (await several())[0]?.[0] ?? '';
+      expect(await several()).to.deep.equal([[file, ['x', 'y']]]);
+      await new LastGoodVersions(ledger, TOKEN).keepSeveral(new Map([['git:a/b.yaml', ['b']]]), false);
+      expect(await several()).to.have.length(2);
+      await (await started(stringify({ registrations: { y: held.y } }), {})).keep();
+      expect(await several()).to.deep.equal([[file, ['y']]]);
+      await (await started(one('all'), {})).keep();
+      expect(await several()).to.deep.equal([]);
+    });
   });
 });

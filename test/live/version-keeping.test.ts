@@ -9,6 +9,7 @@ describe('the last versions without problems', () => {
   let kept: Map<string, string>;
   let attempts: number;
   let asideOf: readonly string[];
+  let several: readonly (readonly [string, readonly string[]])[];
   let isFull: boolean;
   let logged: string[];
   let keeping: VersionKeeping;
@@ -18,6 +19,7 @@ describe('the last versions without problems', () => {
     kept = new Map([['old', 'of a registration that is gone']]);
     attempts = 0;
     asideOf = [];
+    several = [];
     isFull = false;
     logged = [];
     keeping = new VersionKeeping({
@@ -32,6 +34,9 @@ describe('the last versions without problems', () => {
         keepAside: async (names) => {
           asideOf = [...names];
         },
+        keepSeveral: async (files) => {
+          several = [...files];
+        },
         keepOnly: async (names, isComplete) => {
           if (!isComplete) return;
           for (const name of [...kept.keys()]) if (!names.has(name)) kept.delete(name);
@@ -45,7 +50,11 @@ describe('the last versions without problems', () => {
     registrations: names.map((name) => registration({ name })),
     quarantined: [],
   });
-  const read = (...good: readonly GoodVersion[]) => ({ good, isComplete: true });
+  const read = (...good: readonly GoodVersion[]) => ({
+    good,
+    several: new Map([['/a.yaml', ['a']]]),
+    isComplete: true,
+  });
 
   it('are kept at once, and those of registrations that are gone deleted', async () => {
     await keeping.keep(read({ name: 'a', text: '1' }), configuration('a'));
@@ -58,6 +67,7 @@ describe('the last versions without problems', () => {
     const aside = ['b', 'acme.yaml Not-a-name'].map((name) => ({ name, file: '', problems, claims: undefined }));
     await keeping.keep(read(), { ...configuration('a'), quarantined: aside });
     expect(asideOf).to.deep.equal(['b']);
+    expect(several).to.deep.equal([['/a.yaml', ['a']]]);
   });
 
   it('are tried again with growing pauses, without waiting for the next edit, and that is said once', async () => {
