@@ -3,7 +3,14 @@ import type { Clock } from '../../time/clock.ts';
 import { timeOfDay } from '../../time/time-of-day.ts';
 import { type Failure, failureWords, isOfTheAccount } from '../failures/failure.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
-import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import {
+  type JobRow,
+  type LaneCounts,
+  type Ledger,
+  type RunnerRow,
+  type TimelineEntry,
+  UnreadableRowError,
+} from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
 import { ruleFor } from './breaker-rules.ts';
 import { expectedEndMs } from './drain-plan.ts';
@@ -125,7 +132,7 @@ export class Reasons {
       .filter(({ failure }) => !isOver(failure, runners, lane.specHash))
       .sort((a, b) => b.failure.atMs - a.failure.atMs);
     for (const { runner, failure } of failed.slice(0, MAX_TIMELINES)) {
-      const end = failedStart(runner, await ledger.timeline(runner.name));
+      const end = failedStart(runner, await this.#timeline(runner.name));
       if (end === undefined) continue;
       const onlineAtMs = Math.max(...runners.filter((one) => one !== runner).map(cameOnlineAtMs));
       if (end.atMs < oldestQueuedSinceMs || onlineAtMs >= end.atMs) return '';
@@ -133,6 +140,16 @@ export class Reasons {
       return `; an earlier start failed on ${backend}: ${this.#earlierWords(failure)}`;
     }
     return '';
+  }
+
+  /** Of one that cannot be read nothing is told, as of any other row: why the job waits is told all the same. */
+  async #timeline(runner: string): Promise<readonly TimelineEntry[]> {
+    try {
+      return await this.#sources.ledger.timeline(runner);
+    } catch (error) {
+      if (error instanceof UnreadableRowError) return [];
+      throw error;
+    }
   }
 
   /**

@@ -165,8 +165,7 @@ export class SettleLoop {
   }
 
   async #settle(jobs: readonly JobRow[]): Promise<void> {
-    const { context, dispatcherId, doubts, ledger, resting, tenants, verifier } = this.#settler;
-    const registration = (name: string) => tenants.get(name)?.registration;
+    const { context, doubts, ledger, resting, verifier } = this.#settler;
     const settled = await this.#write(await this.#decide(jobs));
     for (const { job, settlement } of settled) {
       resting.resume({ kind: 'job', key: job.key });
@@ -176,7 +175,7 @@ export class SettleLoop {
       if (job.disputed && !isAwaited) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
     }
     // Once they are written: one that is first seen at its end was admitted with them.
-    for (const { job } of settled) await sayRefusedInRunner({ dispatcherId, ledger, registration }, job);
+    await sayRefused(this.#settler, settled);
     await stirHeld(this.#settler, jobs);
     for (const registration of toldOfByAnother(settled)) {
       // One that cannot be read cannot be confirmed either; settling it says so.
@@ -253,6 +252,22 @@ function toldOfByAnother(settled: readonly Settled[]): ReadonlySet<string> {
     if (isOthers && admitted !== null) registrations.add(admitted);
   }
   return registrations;
+}
+
+/** For people only: what cannot be read of a runner keeps no job. */
+async function sayRefused(
+  { context, dispatcherId, ledger, log, tenants }: Settler,
+  settled: readonly Settled[],
+): Promise<void> {
+  const registration = (name: string) => tenants.get(name)?.registration;
+  for (const { job } of settled) {
+    try {
+      await sayRefusedInRunner({ dispatcherId, ledger, registration }, job);
+    } catch (error) {
+      if (context.ledgerFailed(error)) throw error;
+      log.error('refusal-not-told', { job: job.key, error });
+    }
+  }
 }
 
 /** Where a job starts or ends, GitHub may give out one of its run or lane that it held back. */

@@ -96,6 +96,37 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     expect(fixture.engine.resting('other')).to.deep.equal([]);
   });
 
+  it('serves all others where it is of the timeline of a runner whose job failed, and logs it once', async () => {
+    await damage("update runnerTimeline set state = 'nonsense' where runner in (select name from runners)");
+    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] }, 'reject');
+    const of = { jobId: 1, runnerName: runner?.name ?? '', runnerId: runner?.githubRunnerId ?? 0 };
+    await fixture.tell(told(fixture, { ...of, status: 'in_progress' }));
+    await fixture.advance(1_000);
+    await fixture.tell(told(fixture, { ...of, status: 'completed', conclusion: 'failure' }));
+    await othersAreServed();
+    expect(await fixture.ledger.job(keyOf(1))).to.include({ status: 'completed', reasonCode: null });
+    expect(linesOf('refusal-not-told')).to.have.length(1);
+    expect(linesOf('cycle-failed')).to.deep.equal([]);
+  });
+
+  it('tells why a job waits where the timeline of a runner that failed cannot be read', async () => {
+    fixture.jobs.set(keyOf(1), told(fixture, { jobId: 1 }));
+    for (const [name, instance] of fixture.instances) {
+      const reason = { kind: 'exited', message: 'no such file', exitCode: 127 } as const;
+      fixture.instances.set(name, { ...instance, state: 'failed', reason });
+    }
+    await fixture.advance(15_000);
+    const reason = async () => {
+      const job = await fixture.ledger.job(keyOf(1));
+      return job === undefined ? undefined : await fixture.engine.jobReason(job);
+    };
+    expect(await reason()).to.include('an earlier start failed');
+    await damage("update runnerTimeline set state = 'nonsense' where runner in (select name from runners)");
+    expect(await reason())
+      .to.be.a('string')
+      .and.not.include('an earlier start failed');
+  });
+
   it('serves all others where it is a job’s, and launches nothing for that one', async () => {
     await damage(
       "update jobs set labels = '{', planned = 0, launches = 0 where jobId = 1; delete from runners where registration = 'acme'",
