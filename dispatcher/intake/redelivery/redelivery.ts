@@ -66,6 +66,10 @@ interface State {
   dueMs: number;
   lookedAtMs: number | undefined;
   looking: boolean;
+  /** Of the holders, whose credentials are used. */
+  next: number;
+  /** How many have been refused since the last pause. */
+  passedOn: number;
   hook: { readonly found: OwnHook; readonly holder: WatchedRegistration; readonly foundAtMs: number } | undefined;
   position: LogPosition | undefined;
   status: RedeliveryStatus | undefined;
@@ -190,6 +194,8 @@ export class Redelivery {
       // Its credentials may be others.
       if (state !== undefined) {
         state.hook = undefined;
+        state.next = 0;
+        state.passedOn = 0;
         if (state.status?.state === 'not-allowed') state.dueMs = this.#nowMs();
       } else this.#states.set(log, newState(this.#nowMs()));
     }
@@ -251,6 +257,7 @@ export class Redelivery {
   #failed(watched: WatchedLog, state: State, error: unknown): number {
     const { log, place } = watched;
     if (isNotAllowed(error)) {
+      if (state.hook !== undefined) passOn(state);
       state.hook = undefined;
       const cure = deliveryLogCure(place, error);
       if (state.status?.state !== 'not-allowed') {
@@ -258,6 +265,8 @@ export class Redelivery {
         this.#options.log.info('redelivery-not-possible', { deliveries: log, reason: error.words, cure });
       }
       this.#note(state, { state: 'not-allowed', message: error.words, cure });
+      if (state.passedOn < watched.holders.length) return SOON_MS;
+      state.passedOn = 0;
       return NOT_ALLOWED_EVERY_MS;
     }
     const nowMs = this.#nowMs();
@@ -320,22 +329,31 @@ export class Redelivery {
       return undefined;
     }
     let refusal: unknown;
-    for (const holder of watched.holders.slice(0, MOST_HOLDERS)) {
-      const caller = this.#callerOf(holder, watched);
-      if (caller === undefined) continue;
+    let missing: 'none' | 'several' | undefined;
+    for (let tried = 0; tried < Math.min(MOST_HOLDERS, watched.holders.length); tried += 1) {
+      const holder = watched.holders[state.next % watched.holders.length];
+      const caller = holder === undefined ? undefined : this.#callerOf(holder, watched);
+      if (holder === undefined || caller === undefined) {
+        passOn(state);
+        continue;
+      }
       try {
         const found = ownHook(await findHooks(caller, watched.place), watched.path, this.#options.publicUrl);
-        if (found === 'none' || found === 'several') {
-          this.#note(state, { state: found, message: missingWords(found, watched) });
-          return undefined;
+        if (found !== 'none' && found !== 'several') {
+          state.hook = { found, holder, foundAtMs: nowMs };
+          return state.hook;
         }
-        state.hook = { found, holder, foundAtMs: nowMs };
-        return state.hook;
+        missing = found;
       } catch (error) {
         if (!(error instanceof GithubError) || this.#stopping.signal.aborted) throw error;
         // One that is broken tells less than one that lacks a permission.
         refusal = isNotAllowed(refusal) && refusal.kind !== 'unauthorized' ? refusal : error;
       }
+      passOn(state);
+    }
+    if (missing !== undefined) {
+      this.#note(state, { state: missing, message: missingWords(missing, watched) });
+      return undefined;
     }
     if (refusal !== undefined) throw refusal;
     return undefined;
@@ -474,9 +492,23 @@ const ORDER = [
 
 function newState(dueMs: number): State {
   return {
-    ...{ dueMs, lookedAtMs: undefined, looking: false, hook: undefined, position: undefined, status: undefined },
+    ...{
+      next: 0,
+      passedOn: 0,
+      dueMs,
+      lookedAtMs: undefined,
+      looking: false,
+      hook: undefined,
+      position: undefined,
+      status: undefined,
+    },
     asked: new RateWindow(MINUTE_MS, ASKED_A_MINUTE),
   };
+}
+
+function passOn(state: State): void {
+  state.next += 1;
+  state.passedOn += 1;
 }
 
 function missingWords(found: 'none' | 'several', { path }: WatchedLog): string {

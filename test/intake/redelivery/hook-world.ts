@@ -6,7 +6,7 @@ import type { Caller, GithubAnswer, GithubCall } from '../../../dispatcher/githu
 import { EndpointIndex } from '../../../dispatcher/intake/endpoints.ts';
 import { AnsweredDeliveries } from '../../../dispatcher/intake/redelivery/answered-deliveries.ts';
 import { Redelivery, type RedeliveryOptions } from '../../../dispatcher/intake/redelivery/redelivery.ts';
-import type { Registration } from '../../../dispatcher/model/registration.ts';
+import type { Registration, WebhookEndpoint } from '../../../dispatcher/model/registration.ts';
 import { VirtualClock } from '../../github/virtual-clock.ts';
 import { fact } from '../../ledger/examples.ts';
 import { OpenedLedger } from '../../ledger/opened-ledger.ts';
@@ -124,6 +124,7 @@ export class HookWorld {
   readonly log = new LogLines();
   readonly counts = new Map<string, number>();
   registrations: readonly Registration[] = [tenant('acme')];
+  endpoints: readonly WebhookEndpoint[] = [];
   publicUrl: string | undefined = PUBLIC_URL;
   isHeld = false;
   /** How far this machine's clock is ahead of GitHub's. */
@@ -143,7 +144,7 @@ export class HookWorld {
 
   /** A dispatcher on the same ledger: one before is as if it had been killed. */
   start(): Redelivery {
-    const index = new EndpointIndex([], this.registrations);
+    const index = new EndpointIndex(this.endpoints, this.registrations);
     const { registrations } = this;
     this.redelivery = new Redelivery({
       registrations: () => registrations,

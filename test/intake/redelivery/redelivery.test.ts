@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Secret } from '../../../dispatcher/model/registration.ts';
 import { grantOf } from '../../registration-fixture.ts';
-import { tenant } from '../intake-fixture.ts';
+import { plainEndpoint, tenant } from '../intake-fixture.ts';
 import { HookWorld, refusal } from './hook-world.ts';
 
 const MINUTE = 60_000;
@@ -361,6 +361,61 @@ describe('redelivery', function () {
       world.start();
       await world.pass(MINUTE);
       expect(world.hook().asked).to.deep.equal(['lost']);
+    });
+
+    describe('of many registrations for one webhook', () => {
+      const shared = (name: string) =>
+        tenant(name, {
+          ...{ webhookSecrets: [], grant: grantOf(name) },
+          claim: { kind: 'organization', organization: 'acme' },
+        });
+      const arrived = async (guid: string) => {
+        await world.arrive(guid, 'github.com/webhook');
+        return 202;
+      };
+      const begin = (names: readonly string[]) => {
+        world.endpoints = [plainEndpoint({ owners: ['acme'] })];
+        world.registrations = names.map(shared);
+        const hooks = names.map((name) => {
+          const hook = world.hook(name);
+          hook.url = 'https://shr.example/webhooks/github';
+          hook.receive = ({ guid }) => arrived(guid);
+          return hook;
+        });
+        return { hooks, last: hooks.at(-1) ?? world.hook() };
+      };
+
+      it('are tried until one may, however many are broken', async () => {
+        const { hooks, last } = begin([...Array.from({ length: 12 }, (_, n) => `broken-${n}`), 'well']);
+        for (const hook of hooks.slice(0, -1)) hook.obstacle = () => refusal('unauthorized', 401);
+        last.sent('lost');
+        world.start();
+        await world.pass(5 * MINUTE);
+        expect(last.asked).to.deep.equal(['lost']);
+      });
+
+      it('are left for the next where they may read and not send again, or see no webhook', async () => {
+        const { hooks, last } = begin(['blind', 'reader', 'well']);
+        const [blind, reader] = hooks;
+        if (blind === undefined || reader === undefined) throw new Error('there are three');
+        blind.url = '';
+        reader.obstacle = ({ method }) => (method === 'POST' ? refusal('forbidden', 403) : undefined);
+        reader.sent('lost');
+        last.sent('lost');
+        world.start();
+        await world.pass(5 * MINUTE);
+        expect(last.asked).to.deep.equal(['lost']);
+      });
+
+      it('cost no more than a few calls an hour where none may', async () => {
+        const { hooks } = begin(Array.from({ length: 12 }, (_, n) => `broken-${n}`));
+        for (const hook of hooks) hook.obstacle = () => refusal('forbidden', 403);
+        world.start();
+        await world.pass(10 * 60 * MINUTE);
+        // Five at a time: of twelve, three are asked twice in a round.
+        for (const { calls } of hooks) expect(calls.length).to.be.at.most(14);
+        expect(world.events('redelivery-not-possible')).to.have.length(1);
+      });
     });
 
     it('of an App are asked first: its webhook needs no permission, and no other is looked for then', async () => {
