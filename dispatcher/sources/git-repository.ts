@@ -78,6 +78,8 @@ export class GitRepository {
   #failures = 0;
   #unreadable = 0;
   #unkept = 0;
+  /** So often was the caller given a commit that never counted. */
+  #offered = 0;
   /** By commit: the repository before this one that has it. */
   readonly #before = new Map<string, string>();
 
@@ -113,7 +115,10 @@ export class GitRepository {
     if (found.length > 0) return found;
     // An earlier version kept none beside what was fetched.
     const fetched = await this.#commitIfIn(usual);
-    return fetched === undefined ? [] : [fetched];
+    // Whoever wrote it may have made it so that git never ends well: what comes later has to be read all the same.
+    if (fetched === undefined || this.#offered >= MAX_UNREADABLE) return [];
+    this.#offered += 1;
+    return [fetched];
   }
 
   async #keptIn(names: readonly string[], ref: string): Promise<Commit | undefined> {

@@ -275,6 +275,34 @@ describe('registrations in a git repository', function () {
     expect(await textsOf(end)).to.deep.equal({ 'registrations/acme.yaml': 'two' });
   });
 
+  it('are those of a later commit where git never ends well at one that was fetched and never counted', async () => {
+    await remote.write({ 'registrations/acme.yaml': 'one' });
+    const first = await remote.commit('first');
+    const { config } = sourceOf();
+    const environment = { PATH: process.env['PATH'] };
+    const repository = new GitRepository({ config, folder, environment, protocols: ['file'], clock: systemClock });
+    await repository.fetch();
+    await remote.write({ 'registrations/acme.yaml': 'two' });
+    await remote.commit('second');
+    let now = 0;
+    const source = new GitSource({
+      ...{ config, log: () => ({ info: () => {}, warn: () => {} }) },
+      clock: { after: systemClock.after, now: () => (now += 1_000_000) },
+      repository: {
+        list: async (commit, folders) => {
+          if (commit === first) throw new GitError('interrupted', 'git ended with SIGKILL');
+          return await repository.list(commit, folders);
+        },
+        blobs: (commit, names, most) => repository.blobs(commit, names, most),
+        ...{ fetch: () => repository.fetch(), follows: (sha) => repository.follows(sha) },
+        ...{ keep: (sha, read) => repository.keep(sha, read), last: () => repository.last() },
+      },
+    });
+    sources.push(source);
+    for (let tries = 0; tries < 5; tries += 1) await source.wake();
+    expect(await textsOf(source)).to.deep.equal({ 'registrations/acme.yaml': 'two' });
+  });
+
   it('are those of an earlier version’s repository after an update, too', async () => {
     await remote.write({ 'registrations/acme.yaml': 'one' });
     await remote.commit('first');
