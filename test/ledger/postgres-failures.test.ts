@@ -138,6 +138,32 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
       expect(await launches(ledger)).to.equal(1);
     });
 
+    it('that the server refuses when it begins leaves a session that writes again', async () => {
+      const ledger = await open();
+      await sql('alter table shr.leases rename to away');
+      expect(await rejection(ledger.putCursor('c', 'v', 1))).to.include({ name: 'LedgerError', kind: 'moved' });
+      await sql('alter table shr.away rename to leases');
+      await ledger.putCursor('c', 'v', 2);
+      const client = await other();
+      try {
+        await client.query('begin; lock table shr.leases');
+        const failures = await Promise.all(
+          [ledger.putCursor('c', 'v', 3), ledger.putCursor('d', 'v', 3)].map(rejection),
+        );
+        for (const failure of failures) expect(failure).to.include({ name: 'LedgerError', kind: 'unavailable' });
+        await client.query('rollback');
+      } finally {
+        await client.end();
+      }
+      await ledger.putCursor('c', 'v', 4);
+      await sql('alter table shr.leases rename column holder to other');
+      expect(await rejection(ledger.putCursor('c', 'v', 5))).to.include({ name: 'LedgerError', kind: 'unavailable' });
+      expect(ledger.writeTrouble()?.error.kind).to.equal('unavailable');
+      await sql('alter table shr.leases rename column other to holder');
+      await ledger.putCursor('c', 'v', 6);
+      expect(ledger.writeTrouble()).to.equal(undefined);
+    });
+
     it('is committed again when it was chosen to end a deadlock', async () => {
       const ledger = await open();
       const call = await launching(ledger);

@@ -18,6 +18,12 @@ export function ledgerErrorFrom(error: unknown, ledger: string): unknown {
   return kind === undefined ? error : translated(kind, ledger, error);
 }
 
+/** Of what begins a transaction: whatever the server has against it, no step is the cause. */
+export function refusedBegin(error: unknown, ledger: string): unknown {
+  if (!(error instanceof pg.DatabaseError) || kindOf(error.code ?? '') !== undefined) return error;
+  return unavailable(ledger, said(error), error);
+}
+
 /** The same again may succeed: another transaction was in the way (40001 and 40P01 of the manual's appendix A). */
 export function isConflict(error: unknown): boolean {
   return error instanceof pg.DatabaseError && ['40001', '40P01'].includes(error.code ?? '');

@@ -32,6 +32,7 @@ import {
   movedError,
   newerError,
   oldError,
+  refusedBegin,
   takenError,
   unknownOutcome,
 } from './errors.ts';
@@ -162,8 +163,8 @@ class PostgresStore implements Store {
     const [{ version, commits }] = settingsSchema.parse(server?.rows);
     if (commits === 'off') this.#lasting = 'set local synchronous_commit = on; commit';
     if (version < OLDEST_SERVER) throw oldError(this.#ledger, Math.floor(version / 10_000), OLDEST_SERVER / 10_000);
-    await connection.run(`begin; ${MIGRATION_LIMITS}; set local search_path = ${this.#schema}, pg_catalog`);
     try {
+      await connection.run(`begin; ${MIGRATION_LIMITS}; set local search_path = ${this.#schema}, pg_catalog`);
       // Two that start at once: the second finds everything done.
       await connection.ask({ sql: 'select pg_advisory_xact_lock($1, hashtext($2))', parameters: [LOCK, this.#schema] });
       await this.#refuseForeign(connection);
@@ -212,8 +213,8 @@ class PostgresStore implements Store {
     if (first.done) return first.value;
     const second = this.#next(running, await ask(connection, first.value));
     if (second.done) return second.value;
-    await connection.run(`begin isolation level repeatable read read only; ${LIMITS}`);
     try {
+      await connection.run(`begin isolation level repeatable read read only; ${LIMITS}`);
       const result = await this.#drive(connection, step);
       await connection.run('commit');
       return result;
@@ -344,15 +345,18 @@ class PostgresStore implements Store {
   /** Returns the number of the transaction. */
   async #begin(connection: Connection): Promise<string> {
     const own = `select "holder" from ${this.#schema}."leases" where "name" = '${HOLDER}'`;
-    const answers = await connection.run(
-      `begin isolation level serializable; ${LIMITS}; select pg_current_xact_id()::text as id; ${own}`,
-    );
-    const [holder, id] = answers.toReversed().map(({ rows }) => rows[0]);
-    if (holder?.['holder'] !== this.#holder) {
+    try {
+      const answers = await connection.run(
+        `begin isolation level serializable; ${LIMITS}; select pg_current_xact_id()::text as id; ${own}`,
+      );
+      const [holder, id] = answers.toReversed().map(({ rows }) => rows[0]);
+      if (holder === undefined) throw movedError(this.#ledger);
+      if (holder['holder'] !== this.#holder) throw takenError(this.#ledger);
+      return z.object({ id: z.string() }).parse(id).id;
+    } catch (error) {
       await rollBack(connection);
-      throw holder === undefined ? movedError(this.#ledger) : takenError(this.#ledger);
+      throw refusedBegin(error, this.#ledger);
     }
-    return z.object({ id: z.string() }).parse(id).id;
   }
 
   async #runAlone(connection: Connection, write: Write, failures: Map<Write, unknown>): Promise<void> {
@@ -539,7 +543,7 @@ async function ask(connection: Connection, query: Query): Promise<QueryResult> {
   return await connection.ask(query);
 }
 
-/** Of a session that broke, the server does it. */
+/** Also of one that could not begin: the server keeps it as failed until then. Of a session that broke, the server does it. */
 async function rollBack(connection: Connection): Promise<void> {
   try {
     if (connection.isUsable) await connection.run('rollback');
