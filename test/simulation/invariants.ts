@@ -107,8 +107,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
   steals = 0;
   mostLooks = 0;
   registrations = 0;
-  /** Registrations by label set. */
-  readonly registrationsFor = new Map<string, number>();
+  /** The runners that were registered, by label set. */
+  readonly registrationsFor = new Map<string, readonly string[]>();
   /** When a job last started or completed. */
   lastProgressAtMs: number;
 
@@ -141,7 +141,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
   runnerRegistered(name: string, labels: readonly string[]): void {
     this.registrations += 1;
     const wanted = labelKey(labels);
-    this.registrationsFor.set(wanted, (this.registrationsFor.get(wanted) ?? 0) + 1);
+    this.registrationsFor.set(wanted, [...(this.registrationsFor.get(wanted) ?? []), name]);
     if (this.#registered.has(name)) this.violate('no name is used twice', `${name} registered again`, [name]);
     this.#registered.add(name);
     const minutes = minutesIn(labels);

@@ -561,6 +561,8 @@ function judgeHeldBack(
     jobs.filter(({ plan }) => ['unserved', 'zombie', 'ended'].includes(plan.expectation)),
     ({ plan }) => labelKey(plan.labels),
   );
+  // Of a candidate image that cannot start, few are tried, and they are counted apart: none of them idles beside a job.
+  const broken = new Set(invariants.instances.filter(({ image }) => image === BROKEN_IMAGE).map(({ name }) => name));
   for (const [labels, run] of runs) {
     const [first] = run;
     if (first === undefined) continue;
@@ -568,7 +570,7 @@ function judgeHeldBack(
     const { expectation } = first.plan;
     const usual = expectation === 'unserved' || expectation === 'ended' ? bounds[expectation] : bounds.zombie;
     const bound = Math.ceil(usual) + (usual === 0 ? 0 : disturbances);
-    const made = invariants.registrationsFor.get(labels) ?? 0;
+    const made = (invariants.registrationsFor.get(labels) ?? []).filter((name) => !broken.has(name)).length;
     sum += made;
     if (made > bound) {
       const what = `${made} runners for ${run.length} jobs with ${labels} (${expectation}), at most ${bound}`;

@@ -101,6 +101,10 @@ describe('a faulty world', function () {
     }
   });
 
+  it('counts no start of a broken candidate image against a job that GitHub gave up', async () => {
+    expectPeace(await runSeed(8118100));
+  });
+
   it('in which a registration only observes, calls none of its services and registers nothing for it', async () => {
     let observed = 0;
     for (let seed = 401; seed <= 408; seed += 1) {
