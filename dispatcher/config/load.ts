@@ -292,7 +292,10 @@ export async function inspectConfiguration(
   const listedFrom = found.problems.length;
   const elsewhere = platform.config === undefined ? [] : ((await sources.elsewhere?.(platform.config)) ?? []);
   if (sources.elsewhere === undefined) found.notes.push(...unreadSources(sources.dispatcherFile, platform.config));
-  const areElsewhere = elsewhere.some(({ files, state }) => state !== undefined || files.length > 0);
+  const areElsewhere =
+    sources.elsewhere === undefined
+      ? (platform.config?.sources ?? []).length > 0
+      : elsewhere.some(({ files, state }) => state !== undefined || files.length > 0);
   sources.memory?.versionsOf(elsewhere.map(stateOf));
   const entries = await registrationFiles(sources, found, platform, areElsewhere);
   const areListed = found.problems.length === listedFrom && !found.lacksRegistrations;

@@ -153,6 +153,17 @@ describe('registrations beside the folder', () => {
     expect(loaded.problems).to.deep.equal([]);
   });
 
+  it('need no folder where they are not read either', async () => {
+    const yaml = `${withTenants}sources: [{ name: tenants, git: "https://github.com/acme/runners.git" }]\n`;
+    const { files } = (await import('./files.ts')).sourcesOf({ 'dispatcher.yaml': yaml });
+    const missing = () => Promise.reject(Object.assign(new Error('ENOENT'), { code: 'ENOENT' }));
+    const loaded = await load({}, { files: { ...files, list: missing } });
+    expect(loaded.problems).to.deep.equal([]);
+    expect(loaded.notes.map(({ path }) => path)).to.deep.equal(['sources']);
+    const empty = await load({ 'dispatcher.yaml': yaml });
+    expect(empty.notes.map(({ path }) => path)).to.deep.equal(['sources']);
+  });
+
   it('are in force from the folder first, then from each source in its order', async () => {
     const [one, two] = [first(), new EditedSource('second')];
     one.write({ 'acme.yaml': registrationOf('acme'), 'emca.yaml': `${registrationOf('emca')}maxRunners: 1\n` });
