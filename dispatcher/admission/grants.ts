@@ -5,6 +5,7 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { isGlob, matchesAny } from '../labels/glob.ts';
+import { nearestName } from '../labels/nearest.ts';
 import {
   allowsSpotMode,
   SPOT_MODES,
@@ -59,9 +60,14 @@ export function placeOf(grant: Grant, field: GrantField): string {
 
 const SHOWN = 5;
 
-/** "To grant it, …", with the line of dispatcher.yaml: no more than what was asked for. */
+/** "To grant it, …", with the line of dispatcher.yaml: no more than what was asked for. First what was meant, if a typo. */
 export function cureOf(grant: Grant, { instead, ...ungranted }: Ungranted): string {
-  if (instead === undefined) return grantingCure(grant, ungranted);
+  if (instead === undefined) {
+    const meant = meantName(grant, ungranted);
+    const granting = grantingCure(grant, ungranted);
+    if (meant === undefined) return granting;
+    return `Did you mean ${quote(meant)}? Otherwise, ${granting.charAt(0).toLowerCase()}${granting.slice(1)}`;
+  }
   const isGranted = typeof ungranted.value === 'object' && ungranted.value.length === 0;
   return isGranted ? instead : `${instead} ${grantingCure(grant, ungranted)}`;
 }
@@ -80,6 +86,41 @@ function grantingCure(grant: Grant, ungranted: Omit<Ungranted, 'instead'>): stri
   if (granted.length >= SHOWN) return `To grant it, add ${more.map(quote).join(', ')} to \`${path}\` (${place}).`;
   const list = [...granted, ...more].map((item) => (/^[\w./:-]+$/.test(item) ? item : JSON.stringify(item)));
   return `To grant it, write \`${path}: [${list.join(', ')}]\` (${place}).`;
+}
+
+/** What was granted and is spelled almost alike: in the tenant's own grant alone, since others' names are not its business. */
+function meantName(grant: Grant, { field, value, isGlob: isPattern }: Omit<Ungranted, 'instead'>): string | undefined {
+  const [asked, another] = typeof value === 'object' ? value : [value];
+  if (typeof asked !== 'string' || another !== undefined || isPattern === true || isGlob(asked)) return undefined;
+  if (field === 'powers.spot') return undefined;
+  const granted = [
+    ...(listOf(grant, field) ?? []),
+    ...(field === 'repositories' ? grant.owners.map((owner) => `${owner}/*`) : []),
+  ];
+  const name = nearestName(
+    asked,
+    granted.filter((one) => !isGlob(one)),
+  );
+  if (name !== undefined) return name;
+  for (const glob of granted) {
+    const begun = glob.indexOf('*') === glob.length - 1 ? withBeginning(asked, glob.slice(0, -1)) : undefined;
+    if (begun !== undefined) return begun;
+  }
+  return undefined;
+}
+
+const MOST_APART = 2;
+
+/** `ghcr.io/amce/web`, where `ghcr.io/acme/*` was granted: the beginning up to the same sign, as it was granted. */
+function withBeginning(asked: string, beginning: string): string | undefined {
+  const sign = beginning.at(-1);
+  if (sign === undefined || /[\p{L}\p{N}?]/u.test(sign)) return undefined;
+  const from = Math.max(1, beginning.length - MOST_APART);
+  for (let end = from; end <= Math.min(asked.length - 1, beginning.length + MOST_APART); end += 1) {
+    if (asked[end - 1] !== sign || nearestName(asked.slice(0, end), [beginning]) === undefined) continue;
+    return `${beginning}${asked.slice(end)}`;
+  }
+  return undefined;
 }
 
 /** The field's contents, if it is a list. */

@@ -2,7 +2,7 @@
 import { isBuiltIn, readLabel, separatorName, severalInOne } from '../labels/grammar.ts';
 import { isNotOffered, keyMeantBy } from '../labels/keys.ts';
 import { meantArchitecture } from '../labels/meaning.ts';
-import { nearest } from '../labels/nearest.ts';
+import { nearestName } from '../labels/nearest.ts';
 import type { JobLabel } from '../labels/reading.ts';
 import { spotModeMeant } from '../labels/spot-mode.ts';
 import { isFlag, quote } from '../labels/values.ts';
@@ -42,20 +42,7 @@ const OTHER_SYSTEMS = /^(?:windows|macos|osx)(?=$|[^a-z])/;
 /** The label that was probably meant by another; undefined when none is close. */
 export function meantLabel(text: string, own: readonly string[]): string | undefined {
   const written = text.toLowerCase().trim();
-  return nearestOf(written, own) ?? meantOverride(text.trim()) ?? nearestOf(written, ['self-hosted', 'linux']);
-}
-
-/** A different number is not a typo: `gpu-1` was not meant as `gpu-2`. */
-function nearestOf(written: string, known: readonly string[]): string | undefined {
-  const numbers = numbersIn(written);
-  return nearest(
-    written,
-    known.filter((label) => numbersIn(label) === numbers && label.length > 2),
-  );
-}
-
-function numbersIn(text: string): string {
-  return (text.match(/\d+/g) ?? []).join(' ');
+  return nearestName(written, own) ?? meantOverride(text.trim()) ?? nearestName(written, ['self-hosted', 'linux']);
 }
 
 const TRUE = /^(?:|true|yes|on|1|instances?)$/i;

@@ -23,6 +23,19 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   return best;
 }
 
+/** The same for names that count: a different number is not a typo, `gpu-1` was not meant as `gpu-2`. */
+export function nearestName(written: string, known: Iterable<string>): string | undefined {
+  const numbers = numbersIn(written);
+  return nearest(
+    written,
+    [...known].filter((name) => numbersIn(name) === numbers && name.length > 2),
+  );
+}
+
+function numbersIn(text: string): string {
+  return (text.match(/\d+/g) ?? []).join(' ');
+}
+
 const FAR = Number.POSITIVE_INFINITY;
 
 /**

@@ -61,6 +61,59 @@ function registration(tenant: string, changes: object = {}): object {
   };
 }
 
+describe('a name that was not granted, and is almost one that was', () => {
+  const cures = async (granted: object, changes: object): Promise<readonly string[]> => {
+    const tenants = { a: { ...grant, labels: ['a-*'], ...granted } };
+    const found = await problems({ dispatcher: platform, tenants, a: registration('a', changes) });
+    return found.map((line) => line.replace(/^.*was not granted /, '').replace(/ \(dispatcher.*$/, ''));
+  };
+
+  it('is asked after, before the line that would grant it', async () => {
+    expect(await cures({}, { backends: [{ use: 'hsot' }] })).to.deep.equal([
+      'the backend `hsot`. Did you mean `host`? Otherwise, to grant it, write `tenants.a.backends: [host, hsot]`',
+    ]);
+    const labels = { labels: ['serverless-hosted-runer'] };
+    expect(await cures({ labels: ['serverless-hosted-runner'] }, labels)).to.deep.equal([
+      'the label `serverless-hosted-runer`. Did you mean `serverless-hosted-runner`? Otherwise, to grant it, write `tenants.a.labels: [serverless-hosted-runner, serverless-hosted-runer]`',
+    ]);
+    expect(await cures({}, { organization: 'amce' })).to.deep.equal([
+      'the owner amce. Did you mean `acme`? Otherwise, to grant it, write `tenants.a.owners: [acme, amce]`',
+    ]);
+  });
+
+  it('is asked after where a glob was granted, by what comes before its star', async () => {
+    const image = { defaults: { image: 'ghcr.io/amce/runner:1' } };
+    const asked = 'the image `ghcr.io/amce/runner:1` on shared backends. ';
+    const [told] = await cures({ powers: { images: ['ghcr.io/acme/*'] } }, image);
+    expect(told).to.equal(
+      `${asked}Did you mean \`ghcr.io/acme/runner:1\`? Otherwise, to grant it, write \`tenants.a.powers.images: ["ghcr.io/acme/*", ghcr.io/amce/runner:1]\``,
+    );
+    const without = { defaults: { image: 'ghcr.io/acm/runner:1' } };
+    const [shorter] = await cures({ powers: { images: ['ghcr.io/acme/*'] } }, without);
+    expect(shorter).to.include('Did you mean `ghcr.io/acme/runner:1`? Otherwise, to grant it');
+    const repositories = { organization: undefined, repositories: ['amce/web'] };
+    for (const granted of [{}, { owners: [], repositories: ['acme/*'] }]) {
+      const [repository] = await cures(granted, repositories);
+      expect(repository).to.include('the repository amce/web. Did you mean `acme/web`? Otherwise, to grant it');
+    }
+  });
+
+  it('is not asked after by another number, by what is far, or by what another tenant was granted', async () => {
+    const [number] = await cures({ labels: ['gpu-1'] }, { labels: ['gpu-2'] });
+    expect(number).to.match(/^the label `gpu-2`\. To grant it/);
+    const [far] = await cures({}, { backends: [{ use: 'vault' }] });
+    expect(far).to.match(/^the backend `vault`\. To grant it/);
+    const others = await problems({
+      dispatcher: { ...platform, backends: { ...platform.backends, vault: { kind: 'docker' } } },
+      tenants: { a: { ...grant, labels: ['a-*'] }, b: { ...grant, labels: ['b-*'], backends: ['vault'] } },
+      a: registration('a', { backends: [{ use: 'valut' }] }),
+      b: registration('b', { backends: [{ use: 'vault' }] }),
+    });
+    expect(others).to.have.length(1);
+    expect(others[0]).to.include('`valut`. To grant it, write');
+  });
+});
+
 // W4
 describe('credentials of the platform', () => {
   const both = { ...grant, hosts: ['github.com', 'ghes.a.example'], labels: ['*'], credentials: ['app'] };
