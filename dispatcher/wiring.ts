@@ -148,6 +148,7 @@ export class EarlyLedger {
   static async open(
     { ledgerPath, postgres }: Pick<DispatcherConfig, 'ledgerPath' | 'postgres'>,
     clock: Clock,
+    log: Pick<Log, 'warn'>,
   ): Promise<EarlyLedger> {
     const parts = { now: () => clock.now(), areStrangers: strangersAmong([]) };
     const shared = {
@@ -166,6 +167,7 @@ export class EarlyLedger {
         schema,
         ...(ca === undefined ? {} : { ca: ca.reveal() }),
         mostConnections: connections,
+        onWait: (reason) => log.warn('ledger-opening', { reason }),
       });
       return new EarlyLedger({ ledger, bytes: () => ledger.bytes() }, parts);
     }
@@ -196,7 +198,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   organizations.follow(configuration.registrations);
   const live = new LiveConfiguration(organizations.narrowed(configuration), (version) => admitBy(version, backends));
   const registrations = () => live.current.registrations;
-  const early = options.ledger ?? (await EarlyLedger.open(dispatcher, clock));
+  const early = options.ledger ?? (await EarlyLedger.open(dispatcher, clock, log));
   const ledger = early.follow(clock, live);
   await options.documents?.kept.open(ledger);
   const shares = connectionShares(openFiles);

@@ -69,7 +69,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       // Before anything is read: the signal would end a process that does not listen to it.
       const hangUp = new HangUp();
       let keptValues: KeptValues | undefined;
-      const early = new KeptVersions(clock);
+      const early = new KeptVersions(clock, (line) => terminal.out(line));
       const live =
         options.bundle === undefined ? await liveFiles(folder, options, terminal, { clock, early }) : undefined;
       const loaded = await load(options, terminal, live, {
@@ -199,12 +199,14 @@ type StartedWith = Extract<LoadedConfiguration, { readonly ok: true }>;
 /** What registrations said last without a problem, before the dispatcher has started. */
 class KeptVersions {
   readonly #clock: Clock;
+  readonly #write: (line: string) => void;
   #opening: Promise<LastGoodVersions | undefined> | undefined;
   /** Undefined: it did not have to be opened. */
   ledger: EarlyLedger | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, write: (line: string) => void) {
     this.#clock = clock;
+    this.#write = write;
   }
 
   async of(dispatcher: DispatcherConfig, name: string, tenant?: string): Promise<string | undefined> {
@@ -232,7 +234,8 @@ class KeptVersions {
   async #open(dispatcher: DispatcherConfig): Promise<LastGoodVersions | undefined> {
     try {
       if (dispatcher.postgres === undefined) await access(dispatcher.ledgerPath);
-      this.ledger = await EarlyLedger.open(dispatcher, this.#clock);
+      const log = createLog({ level: dispatcher.logLevel, clock: this.#clock, write: this.#write });
+      this.ledger = await EarlyLedger.open(dispatcher, this.#clock, log);
       return new LastGoodVersions(this.ledger.ledger, dispatcher);
     } catch {
       // There is none yet; or the start meets the same, and says it.

@@ -319,6 +319,29 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
       expect(await two.cursor('c')).to.equal('one');
     });
 
+    it('that takes long to make, behind another that is made, is waited for, and said', async () => {
+      await sql(`create function slow() returns event_trigger language plpgsql as $$ begin
+          if exists (select from pg_event_trigger_ddl_commands() where object_identity = 'slow.cursors') then
+            perform pg_sleep(1);
+          end if;
+        end $$;
+        create event trigger slow on ddl_command_end when tag in ('CREATE TABLE') execute function slow()`);
+      const client = await other();
+      const waits: string[] = [];
+      try {
+        await client.query(`select pg_advisory_lock(${0x5348}, hashtext('"slow"'))`);
+        const opening = open({ schema: 'slow', answerMs: 400, onWait: (reason) => waits.push(reason) });
+        await waitFor(async () => waits.length > 0 && (await isBlocked(client)));
+        await client.query('select pg_advisory_unlock_all()');
+        const ledger = await opening;
+        await ledger.putCursor('c', 'v', 1);
+      } finally {
+        await client.end();
+      }
+      expect(waits).to.have.lengthOf.at.least(3);
+      expect(waits[0]).to.include('migration').and.include('schema slow');
+    });
+
     it('of another program is refused, and left as it is', async () => {
       await sql('create schema theirs; create table theirs.things (id int)');
       expect(await rejection(open({ schema: 'theirs' }))).to.include({ kind: 'foreign' });

@@ -71,8 +71,9 @@ export class Connection {
     return this.#over === undefined;
   }
 
-  async ask({ sql: text, parameters }: Query): Promise<QueryResult> {
-    const { rows, rowCount } = await this.#within(this.#answerMs, () =>
+  /** `withinMs`: of this call, instead of the usual. */
+  async ask({ sql: text, parameters }: Query, withinMs = this.#answerMs): Promise<QueryResult> {
+    const { rows, rowCount } = await this.#within(withinMs, () =>
       this.#client.query<Record<string, unknown>>({ text, values: [...parameters] }),
     );
     return { rows, changed: rowCount ?? 0 };

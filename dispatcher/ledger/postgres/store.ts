@@ -11,6 +11,7 @@
  */
 import { z } from 'zod';
 import { type Clock, jitter, type Random, sleep, systemClock, systemRandom } from '../../../time/clock.ts';
+import { MINUTE, SECOND } from '../../../time/units.ts';
 import { type AreStrangers, neverStrangers } from '../../jobs/facts.ts';
 import { type Ledger, LedgerError, MAX_OPEN_JOBS, UnreadableRowError, type WriteTrouble } from '../ledger.ts';
 import { migrate, SCHEMA_VERSION } from '../migrations/migrations.ts';
@@ -55,6 +56,8 @@ export interface PostgresOptions {
   /** Default: the system's. */
   readonly after?: Clock['after'];
   readonly random?: Random;
+  /** Opening takes longer than a call may: called again and again while it does. Default: nothing is said. */
+  readonly onWait?: (reason: string) => void;
   /** See `ConnectionOptions`. */
   readonly connectMs?: number;
   readonly answerMs?: number;
@@ -93,12 +96,17 @@ const OUTCOME_PAUSE_MS = 250;
 /** What holds others up is ended by the server: a process that is stopped in the middle of a transaction, a lock. */
 const LIMITS =
   "set local lock_timeout = '5s'; set local statement_timeout = '9s'; set local idle_in_transaction_session_timeout = '15s'";
-/** There may be millions of rows. */
-const MIGRATION_LIMITS = "set local lock_timeout = '60s'; set local statement_timeout = 0";
+/** Of one statement of a migration: there may be millions of rows. */
+const MIGRATION_MS = 10 * MINUTE;
+/** The server ends a statement before we give it up. */
+const MIGRATION_LIMITS = `set local lock_timeout = '60s'; set local statement_timeout = ${MIGRATION_MS - 5 * SECOND}; set local idle_in_transaction_session_timeout = '60s'`;
+const WAIT_NOTE_MS = 10 * SECOND;
 /** Of the advisory lock that migrations take, with the schema's. */
 const LOCK = 0x5348;
 /** Of the row that says whose the ledger is. */
 const HOLDER = 'ledger';
+
+type Asking = Pick<Connection, 'ask'>;
 
 /** A write waiting for its group. */
 interface Write {
@@ -152,8 +160,27 @@ class PostgresStore implements Store {
 
   async open(): Promise<void> {
     await this.#translated(async () => {
-      await this.#persevering(() => this.#writing.use((connection) => this.#prepare(connection)));
+      await this.#persevering(() => this.#writing.use((connection) => this.#sayingSo(() => this.#prepare(connection))));
     });
+  }
+
+  async #sayingSo(work: () => Promise<void>): Promise<void> {
+    const { answerMs = WAIT_NOTE_MS, onWait = () => {} } = this.#options;
+    let waitedMs = 0;
+    const again = () =>
+      this.#after(answerMs, () => {
+        waitedMs += answerMs;
+        onWait(
+          `a migration of ${this.#ledger} has taken ${Math.round(waitedMs / SECOND)} s, or waits for another session to end`,
+        );
+        cancel = again();
+      });
+    let cancel = again();
+    try {
+      await work();
+    } finally {
+      cancel();
+    }
   }
 
   async #prepare(connection: Connection): Promise<void> {
@@ -163,15 +190,16 @@ class PostgresStore implements Store {
     const [{ version, commits }] = settingsSchema.parse(server?.rows);
     if (commits === 'off') this.#lasting = 'set local synchronous_commit = on; commit';
     if (version < OLDEST_SERVER) throw oldError(this.#ledger, Math.floor(version / 10_000), OLDEST_SERVER / 10_000);
+    const patient: Asking = { ask: (query) => connection.ask(query, MIGRATION_MS) };
     try {
       await connection.run(`begin; ${MIGRATION_LIMITS}; set local search_path = ${this.#schema}, pg_catalog`);
       // Two that start at once: the second finds everything done.
-      await connection.ask({ sql: 'select pg_advisory_xact_lock($1, hashtext($2))', parameters: [LOCK, this.#schema] });
+      await patient.ask({ sql: 'select pg_advisory_xact_lock($1, hashtext($2))', parameters: [LOCK, this.#schema] });
       await this.#refuseForeign(connection);
-      const found = await this.#drive(connection, migrate, migrationBuilder);
+      const found = await this.#drive(patient, migrate, migrationBuilder);
       if (found > SCHEMA_VERSION) throw newerError(this.#ledger, found, SCHEMA_VERSION);
       await ask(
-        connection,
+        patient,
         this.#builder
           .insertInto('leases')
           .values({ name: HOLDER, holder: this.#holder, untilMs: 0 })
@@ -492,7 +520,7 @@ class PostgresStore implements Store {
   }
 
   async #drive<Result>(
-    connection: Connection,
+    connection: Asking,
     step: (context: Context) => Step<Result>,
     builder?: Builder,
   ): Promise<Result> {
@@ -538,7 +566,7 @@ class BrokenCommit extends Error {
   }
 }
 
-async function ask(connection: Connection, query: Query): Promise<QueryResult> {
+async function ask(connection: Asking, query: Query): Promise<QueryResult> {
   for (const parameter of query.parameters) refuseUnstorable(parameter);
   return await connection.ask(query);
 }
