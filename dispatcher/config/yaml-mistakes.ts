@@ -14,7 +14,7 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml';
-import { quoted, syntaxMistake, tab, type YamlMistake } from './yaml-syntax.ts';
+import { noColonBefore, quoted, syntaxMistake, tab, type YamlMistake } from './yaml-syntax.ts';
 
 /** More of the same kind add no information. */
 const MAX_TOLD = 20;
@@ -69,6 +69,11 @@ function keyMistakes(map: YAMLMap<unknown, unknown>, lines: LineCounter): readon
       continue;
     }
     const name = String(key.value);
+    const bracket = key.type === 'PLAIN' ? /^[\w-]+\s+([{[])/.exec(name) : null;
+    if (bracket !== null) {
+      mistakes.push(noColonBefore(offsetOf(key) + bracket[0].length - 1, bracket[1] ?? ''));
+      continue;
+    }
     const earlier = seen.get(name);
     if (earlier === undefined) seen.set(name, offsetOf(key));
     else {

@@ -26,9 +26,14 @@ export function syntaxMistake(error: YAMLError, document: Document.Parsed, text:
   switch (error.code) {
     case 'BAD_INDENT':
       if (line.text.startsWith('\t')) return tab(line.start);
-      return unclosed(document, text, offset) ?? wrongIndent(line);
+      // The map may begin with empty lines and comments; what is indented wrongly comes after them.
+      return unclosed(document, text, offset) ?? wrongIndent(text, hasContent(line) ? line : nextLine(text, line));
     case 'BLOCK_AS_IMPLICIT_KEY':
-      return colonInValue(line, offset) ?? wrongIndent(offset === line.start ? line : nextLine(text, line));
+      return (
+        keyBeforeBracket(line) ??
+        colonInValue(line, offset) ??
+        wrongIndent(text, offset === line.start ? line : nextLine(text, line))
+      );
     case 'MULTILINE_IMPLICIT_KEY':
     case 'MISSING_CHAR':
       return missing(error, line, document, text);
@@ -98,13 +103,63 @@ function unclosed(document: Document.Parsed, text: string, offset: number): Yaml
   return { offset: open.at, message: `the \`${open.sign}\` is never closed`, cure: `Close it with \`${open.end}\`.` };
 }
 
-function wrongIndent(line: Line): YamlMistake {
-  const spaces = line.text.length - line.text.trimStart().length;
+function wrongIndent(text: string, line: Line): YamlMistake {
+  const spaces = indentOf(line);
+  const indented = `the line is indented by ${inSpaces(spaces)}`;
+  const at = { offset: line.start + spaces };
+  const above = linesBefore(text, line);
+  const last = above.at(-1);
+  // Then it is the line between them that does not belong there, or has a value and something below it.
+  if (last !== undefined && above.some((other) => indentOf(other) === spaces)) {
+    return {
+      ...at,
+      message: `${indented}, and line ${last.number} above it by ${indentOf(last)}: one of the two is wrong`,
+      cure: 'Indent both exactly like the lines they belong with.',
+    };
+  }
   return {
-    offset: line.start + spaces,
-    message: `the line is indented by ${spaces === 1 ? '1 space' : `${spaces} spaces`}, which does not match any line above`,
+    ...at,
+    message: `${indented}, which does not match any line above`,
     cure: 'Indent it exactly like the lines it belongs with.',
   };
+}
+
+function inSpaces(count: number): string {
+  return count === 1 ? '1 space' : `${count} spaces`;
+}
+
+function indentOf({ text }: Line): number {
+  return text.length - text.trimStart().length;
+}
+
+/** Those with content, and their numbers. */
+function linesBefore(text: string, { start }: Line): readonly (Line & { readonly number: number })[] {
+  const found: (Line & { readonly number: number })[] = [];
+  let at = 0;
+  for (let number = 1; at < start; number += 1) {
+    const line = lineAt(text, at);
+    if (hasContent(line)) found.push({ ...line, number });
+    at = text.indexOf('\n', at) + 1;
+  }
+  return found;
+}
+
+function hasContent({ text }: Line): boolean {
+  return /^\s*[^\s#]/.test(text);
+}
+
+/** `defaults { image: … }`. */
+function keyBeforeBracket(line: Line): YamlMistake | undefined {
+  const [, before, sign] = KEY_BEFORE_BRACKET.exec(line.text) ?? [];
+  if (before === undefined || sign === undefined) return undefined;
+  return noColonBefore(line.start + before.length, sign);
+}
+
+const KEY_BEFORE_BRACKET = /^([ \t]*(?:- )?[\w-]+[ \t]+)([{[])/;
+
+export function noColonBefore(offset: number, sign: string): YamlMistake {
+  const whole = sign === '{' ? '{ … }' : '[ … ]';
+  return { offset, message: `there is no colon before the \`${sign}\``, cure: `Write \`KEY: ${whole}\`.` };
 }
 
 /** `description: a: b`. Undefined where the map begins on the next line. */
@@ -119,7 +174,8 @@ function missing(error: YAMLError, line: Line, document: Document.Parsed, text: 
   if (error.message.includes('Comments')) {
     return { offset, message: 'there is no space before `#`', cure: 'Put a space before the comment.' };
   }
-  if (error.message.includes('Sequence item')) return wrongIndent(line);
+  if (error.message.includes('Sequence item')) return wrongIndent(text, line);
+  if (error.message.includes('must end with')) return unclosed(document, text, offset) ?? withoutColon(line);
   if (error.message.includes('Missing ,')) {
     // `[::]:8080`, not `[a] b`.
     if (/[\]}]\S/.test(text.slice(offset - 1, offset + 1))) return quoted(offset, 'a value goes on after its bracket');
@@ -129,6 +185,8 @@ function missing(error: YAMLError, line: Line, document: Document.Parsed, text: 
 }
 
 function withoutColon(line: Line): YamlMistake {
+  const bracket = keyBeforeBracket(line);
+  if (bracket !== undefined) return bracket;
   const words = line.text.trim();
   const offset = line.start + line.text.length - line.text.trimStart().length;
   const joined = /^([\w-]+):\S/.exec(words);
@@ -199,7 +257,7 @@ function nextLine(text: string, { start, text: content }: Line): Line {
     const newline = text.indexOf('\n', at);
     if (newline === -1) return { start, text: content };
     const line = lineAt(text, newline + 1);
-    if (/^\s*[^\s#]/.test(line.text)) return line;
+    if (hasContent(line)) return line;
     at = newline + 1;
   }
 }

@@ -45,6 +45,42 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
     '2:3: the line is indented by 2 spaces, which does not match any line above. Indent it exactly like the lines it belongs with.',
   ],
   [
+    'a key indented too far, below an empty line',
+    'policy:\n  maxCpu: 4\n\n backends:\n  - kind: docker\n',
+    '4:2: the line is indented by 1 space, which does not match any line above. Indent it exactly like the lines it belongs with.',
+  ],
+  [
+    'a key indented too far, below a comment and an empty line with spaces',
+    'labels:\r\n  - a\r\n# Where:\r\n  \r\n backends:\r\n  - kind: docker\r\n',
+    '5:2: the line is indented by 1 space, which does not match any line above. Indent it exactly like the lines it belongs with.',
+  ],
+  [
+    'a key indented too little, whose neighbours are right',
+    'a:\n  b:\n    c: 1\n    d: 2\n\n  e: 1\n    f: 2\n    g: 3\n',
+    '7:5: the line is indented by 4 spaces, and line 6 above it by 2: one of the two is wrong. Indent both exactly like the lines they belong with.',
+  ],
+  [
+    'no colon before a brace',
+    'a: 1\ndefaults { image: x:1, cpu: 2 }\n',
+    '2:10: there is no colon before the `{`. Write `KEY: { … }`.',
+  ],
+  [
+    'no colon before a brace with a single key',
+    'a: 1\ndefaults { image: x }\n',
+    '2:10: there is no colon before the `{`. Write `KEY: { … }`.',
+  ],
+  [
+    'no colon before a brace of several lines',
+    'defaults {\n  image: x\n}\n',
+    '1:10: there is no colon before the `{`. Write `KEY: { … }`.',
+  ],
+  [
+    'no colon before a bracket',
+    'a: 1\nlabels [a, b]\nc: 1\n',
+    '2:8: there is no colon before the `[`. Write `KEY: [ … ]`.',
+  ],
+  ['a bracket alone that is not closed', '[a: b', '1:1: the `[` is never closed. Close it with `]`.'],
+  [
     'a key written twice',
     'a: 1\nb: 2\na: 3\n',
     '3:1: the key `a` appears twice, first on line 1. Keep one of the two.',
