@@ -9,7 +9,7 @@ import { problemLine } from '../failures/problem-line.ts';
 import { scrub } from '../failures/scrub.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
-import type { RedeliveryStatus } from '../intake/redelivery/redelivery.ts';
+import type { RedeliveryStatus } from '../intake/redelivery/holders.ts';
 import type { Breaker, UnreadableRow } from '../ledger/ledger.ts';
 import { stoppedWords } from '../lifecycle/canaries.ts';
 import type { CanaryState } from '../lifecycle/canary-rules.ts';

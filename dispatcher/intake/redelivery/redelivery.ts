@@ -17,6 +17,7 @@ import type { Caller } from '../../github/requester.ts';
 import { type DueDelivery, type Ledger, LedgerError, type MissedDeliveryLedger } from '../../ledger/ledger.ts';
 import type { Log } from '../../log.ts';
 import type { EndpointIndex } from '../endpoints.ts';
+import { Holders, type LogState, type NewStatus, type RedeliveryStatus } from './holders.ts';
 import { type LogPosition, MOST_ATTEMPTS, readOn, readPosition } from './log-reading.ts';
 import { type OwnHook, ownHook, type WatchedLog, type WatchedRegistration, watchedLogs } from './watched-logs.ts';
 
@@ -46,32 +47,16 @@ export interface RedeliveryOptions {
   readonly log: Log;
 }
 
-/**
- * - `watched`: it is read. `unproven`: it is read, and nothing in it has arrived here yet.
- * - `none`, `several`: no webhook leads to this endpoint, or it cannot be told which.
- * - `not-allowed`: the credentials may not read it, or not send again.
- * - `failing`: GitHub could not be asked.
- */
-export type LogState = 'watched' | 'unproven' | 'none' | 'several' | 'not-allowed' | 'failing';
-
-/** Of one registration: how deliveries that it misses are found. */
-export interface RedeliveryStatus {
-  readonly state: LogState;
-  readonly message: string;
-  readonly cure?: string;
-  readonly sinceMs: number;
-}
-
 interface State {
   dueMs: number;
   lookedAtMs: number | undefined;
   looking: boolean;
-  /** Of the holders, whose credentials are used. */
-  next: number;
-  /** How many have been refused since the last pause. */
-  passedOn: number;
+  readonly holders: Holders;
+  /** It has been told that no credentials may. */
+  isToldNotAllowed: boolean;
   hook: { readonly found: OwnHook; readonly holder: WatchedRegistration; readonly foundAtMs: number } | undefined;
   position: LogPosition | undefined;
+  /** Of the log, whoever reads it; what becomes of one's credentials is with the holders. */
   status: RedeliveryStatus | undefined;
   readonly asked: RateWindow;
 }
@@ -138,7 +123,10 @@ export class Redelivery {
 
   /** Undefined: it has no webhook secret, or nothing was asked yet. */
   statusOf(registration: string): RedeliveryStatus | undefined {
-    const all = (this.#logsOf.get(registration) ?? []).flatMap((log) => this.#states.get(log)?.status ?? []);
+    const all = (this.#logsOf.get(registration) ?? []).flatMap((log) => {
+      const state = this.#states.get(log);
+      return state?.status ?? state?.holders.statusOf(registration) ?? [];
+    });
     return ORDER.map((state) => all.find((one) => one.state === state)).find((one) => one !== undefined);
   }
 
@@ -189,15 +177,14 @@ export class Redelivery {
       [...Map.groupBy(pairs, ({ name }) => name)].map(([name, those]) => [name, those.map(({ log }) => log)]),
     );
     for (const log of this.#states.keys()) if (!names.has(log)) this.#states.delete(log);
-    for (const { log } of this.#watched) {
-      const state = this.#states.get(log);
+    for (const { log, holders } of this.#watched) {
+      const known = this.#states.get(log);
+      const state = known ?? newState(this.#nowMs());
       // Its credentials may be others.
-      if (state !== undefined) {
-        state.hook = undefined;
-        state.next = 0;
-        state.passedOn = 0;
-        if (state.status?.state === 'not-allowed') state.dueMs = this.#nowMs();
-      } else this.#states.set(log, newState(this.#nowMs()));
+      state.hook = undefined;
+      if (state.holders.troubles().some(({ status }) => status?.state === 'not-allowed')) state.dueMs = this.#nowMs();
+      state.holders.follow(holders);
+      if (known === undefined) this.#states.set(log, state);
     }
     return this.#watched;
   }
@@ -255,25 +242,11 @@ export class Redelivery {
 
   /** When to look again. */
   #failed(watched: WatchedLog, state: State, error: unknown): number {
-    const { log, place } = watched;
-    if (isNotAllowed(error)) {
-      if (state.hook !== undefined) passOn(state);
-      state.hook = undefined;
-      const cure = deliveryLogCure(place, error);
-      if (state.status?.state !== 'not-allowed') {
-        // Once: it is how the credentials are, and their owner may want them so.
-        this.#options.log.info('redelivery-not-possible', { deliveries: log, reason: error.words, cure });
-      }
-      this.#note(state, { state: 'not-allowed', message: error.words, cure });
-      if (state.passedOn < watched.holders.length) return SOON_MS;
-      state.passedOn = 0;
-      return NOT_ALLOWED_EVERY_MS;
-    }
+    const { log } = watched;
     const nowMs = this.#nowMs();
-    if (error instanceof GithubError) {
-      this.#note(state, { state: 'failing', message: error.words });
-      this.#failures.failed('redelivery-failed', { deliveries: log }, githubFailure(error, nowMs));
-      return Math.max(EVERY_MS, error.retryAfterMs ?? 0);
+    if (error instanceof GithubError && state.hook !== undefined) {
+      this.#rest(watched, state, state.hook.holder, error);
+      return this.#withoutHook(watched, state);
     }
     const failure = error instanceof LedgerError ? ledgerFailure(error, nowMs) : defectFailure(error, nowMs);
     this.#failures.failed(
@@ -285,30 +258,70 @@ export class Redelivery {
     return EVERY_MS;
   }
 
+  #rest({ place }: WatchedLog, state: State, holder: WatchedRegistration, error: GithubError): void {
+    const nowMs = this.#nowMs();
+    const isRefused: boolean = isNotAllowed(error);
+    const status: NewStatus = isRefused
+      ? { state: 'not-allowed', message: error.words, cure: deliveryLogCure(place, error) }
+      : { state: 'failing', message: error.words };
+    const ms = isRefused ? NOT_ALLOWED_EVERY_MS : Math.max(EVERY_MS, error.retryAfterMs ?? 0);
+    state.holders.rest(holder, { nowMs, ms, error, status });
+  }
+
+  /** When to look again: soon where credentials are left that were not tried; the others rest. */
+  #withoutHook({ log, place }: WatchedLog, state: State): number {
+    const nowMs = this.#nowMs();
+    state.hook = undefined;
+    state.status = undefined;
+    if (state.holders.next(nowMs) !== undefined) return SOON_MS;
+    const troubles = state.holders.troubles();
+    const refusals = troubles.filter(({ error }) => error !== undefined);
+    // Where one of them sees the webhooks, it is known how it is.
+    if (!troubles.some(({ status }) => status?.state === 'none' || status?.state === 'several')) {
+      // One that is broken tells less than one that lacks a permission.
+      const [told] = refusals.toSorted((a, b) => tells(b.error) - tells(a.error));
+      if (told?.error !== undefined && !isNotAllowed(told.error)) {
+        this.#failures.failed('redelivery-failed', { deliveries: log }, githubFailure(told.error, nowMs));
+      } else if (told?.error !== undefined && !state.isToldNotAllowed) {
+        // Once: it is how the credentials are, and their owner may want them so.
+        state.isToldNotAllowed = true;
+        const cure = deliveryLogCure(place, told.error);
+        const { holder, error } = told;
+        const fields = { deliveries: log, registration: holder.name, reason: error.words, cure };
+        this.#options.log.info('redelivery-not-possible', fields);
+      }
+    }
+    return Math.max(SOON_MS, state.holders.nextAtMs() - nowMs);
+  }
+
   async #pass(watched: WatchedLog, state: State): Promise<number> {
+    if (this.#isServedByApp(watched)) {
+      state.hook = undefined;
+      state.status = undefined;
+      return NO_HOOK_EVERY_MS;
+    }
     const hook = await this.#hookOf(watched, state);
-    if (hook === undefined) return NO_HOOK_EVERY_MS;
-    const caller = this.#callerOf(hook.holder, watched);
-    if (caller === undefined) return NO_HOOK_EVERY_MS;
+    const caller = hook === undefined ? undefined : this.#callerOf(hook.holder, watched);
+    if (hook === undefined || caller === undefined) return this.#withoutHook(watched, state);
     const isRead = await this.#read(watched, state, hook, caller);
     const { isCertain } = hook.found;
     const isProven = isCertain || state.position?.proven === true;
-    this.#note(
-      state,
-      isProven
-        ? { state: 'watched', message: 'deliveries that are missing are asked for again' }
-        : {
-            state: 'unproven',
-            message: `of the deliveries to ${printedUrl(hook.found.url)} none has arrived here yet`,
-            cure: "set `listen.public.url` in dispatcher.yaml to the address of GitHub's webhook",
-          },
-    );
-    if (!isProven) return EVERY_MS;
+    if (!isProven) {
+      this.#note(state, {
+        state: 'unproven',
+        message: `of the deliveries to ${printedUrl(watched, hook.found.url)} none has arrived here yet`,
+        cure: "set `listen.public.url` in dispatcher.yaml to the address of GitHub's webhook",
+      });
+      return EVERY_MS;
+    }
     const isOpen = await this.#askAgain(watched, state, hook.found, caller);
+    this.#note(state, { state: 'watched', message: 'deliveries that are missing are asked for again' });
+    state.isToldNotAllowed = false;
+    state.holders.well(hook.holder);
     return isOpen || !isRead ? SOON_MS : EVERY_MS;
   }
 
-  #note(state: State, status: Omit<RedeliveryStatus, 'sinceMs'>): void {
+  #note(state: State, status: NewStatus): void {
     const sinceMs = state.status?.state === status.state ? state.status.sinceMs : this.#nowMs();
     state.status = { ...status, sinceMs };
   }
@@ -324,38 +337,28 @@ export class Redelivery {
     const nowMs = this.#nowMs();
     if (state.hook !== undefined && nowMs - state.hook.foundAtMs < HOOK_KNOWN_MS) return state.hook;
     state.hook = undefined;
-    if (this.#isServedByApp(watched)) {
-      state.status = undefined;
-      return undefined;
-    }
-    let refusal: unknown;
-    let missing: 'none' | 'several' | undefined;
-    for (let tried = 0; tried < Math.min(MOST_HOLDERS, watched.holders.length); tried += 1) {
-      const holder = watched.holders[state.next % watched.holders.length];
-      const caller = holder === undefined ? undefined : this.#callerOf(holder, watched);
-      if (holder === undefined || caller === undefined) {
-        passOn(state);
+    for (let tried = 0; tried < MOST_HOLDERS; tried += 1) {
+      const holder = state.holders.next(this.#nowMs());
+      if (holder === undefined) return undefined;
+      const caller = this.#callerOf(holder, watched);
+      if (caller === undefined) {
+        state.holders.rest(holder, { nowMs, ms: NO_HOOK_EVERY_MS });
         continue;
       }
       try {
         const found = ownHook(await findHooks(caller, watched.place), watched.path, this.#options.publicUrl);
         if (found !== 'none' && found !== 'several') {
           state.hook = { found, holder, foundAtMs: nowMs };
+          state.holders.serves(holder);
           return state.hook;
         }
-        missing = found;
+        const status = { state: found, message: missingWords(found, watched) };
+        state.holders.rest(holder, { nowMs: this.#nowMs(), ms: NO_HOOK_EVERY_MS, status });
       } catch (error) {
         if (!(error instanceof GithubError) || this.#stopping.signal.aborted) throw error;
-        // One that is broken tells less than one that lacks a permission.
-        refusal = isNotAllowed(refusal) && refusal.kind !== 'unauthorized' ? refusal : error;
+        this.#rest(watched, state, holder, error);
       }
-      passOn(state);
     }
-    if (missing !== undefined) {
-      this.#note(state, { state: missing, message: missingWords(missing, watched) });
-      return undefined;
-    }
-    if (refusal !== undefined) throw refusal;
     return undefined;
   }
 
@@ -368,7 +371,7 @@ export class Redelivery {
   #isAppUnknown(watched: WatchedLog): boolean {
     return this.#appsOf(watched).some(({ log }) => {
       const state = this.#states.get(log);
-      return state?.hook === undefined && state?.status === undefined;
+      return state?.hook === undefined && state?.holders.troubles().length === 0;
     });
   }
 
@@ -493,30 +496,30 @@ const ORDER = [
 function newState(dueMs: number): State {
   return {
     ...{
-      next: 0,
-      passedOn: 0,
       dueMs,
+      isToldNotAllowed: false,
       lookedAtMs: undefined,
       looking: false,
       hook: undefined,
       position: undefined,
       status: undefined,
     },
+    holders: new Holders(),
     asked: new RateWindow(MINUTE_MS, ASKED_A_MINUTE),
   };
 }
 
-function passOn(state: State): void {
-  state.next += 1;
-  state.passedOn += 1;
+function tells(error: GithubError | undefined): number {
+  if (!isNotAllowed(error)) return 2;
+  return error.kind === 'unauthorized' ? 0 : 1;
 }
 
 function missingWords(found: 'none' | 'several', { path }: WatchedLog): string {
   return found === 'none' ? `no webhook leads to ${path}` : `several webhooks lead to an address that ends in ${path}`;
 }
 
-/** Without what may be secret in it. */
-function printedUrl(url: string): string {
-  const parsed = URL.parse(url);
+/** Without what may be secret in it, and nothing of it where it was seen with the credentials of another tenant. */
+function printedUrl({ isShared }: WatchedLog, url: string): string {
+  const parsed = isShared ? null : URL.parse(url);
   return parsed === null ? 'its address' : `${parsed.host}${parsed.pathname}`;
 }

@@ -16,17 +16,19 @@ export interface WatchedLog {
   readonly endpoint: string;
   /** `/webhooks/github/acme` */
   readonly path: string;
-  /** Those whose credentials may read it, the platform's own first. At least one. */
+  /** Those whose credentials may read it, the platform's own first, then one of each tenant in turn. At least one. */
   readonly holders: readonly WatchedRegistration[];
-  /** Whose turn it is. */
+  /** Whose turn it is: of all that hold it together, so that none of them can use up the turns of the others. */
   readonly line: string;
+  /** By several tenants. */
+  readonly isShared: boolean;
 }
 
 export function watchedLogs(
   registrations: readonly WatchedRegistration[],
   endpoints: Pick<EndpointIndex, 'shared'>,
 ): readonly WatchedLog[] {
-  const found = new Map<string, Omit<WatchedLog, 'line'> & { readonly holders: WatchedRegistration[] }>();
+  const found = new Map<string, Omit<WatchedLog, 'line' | 'isShared'> & { readonly holders: WatchedRegistration[] }>();
   for (const registration of registrations.filter(({ redelivery }) => redelivery !== false)) {
     for (const place of placesOf(registration)) {
       const target = targetOf(registration, place, endpoints);
@@ -38,9 +40,17 @@ export function watchedLogs(
     }
   }
   return [...found.values()].map((one) => {
-    const holders = one.holders.toSorted((a, b) => Number(a.grant !== undefined) - Number(b.grant !== undefined));
-    const [first = { name: one.log }] = holders;
-    return { ...one, holders, line: lineOf(first) };
+    const lines = [...Map.groupBy(one.holders, lineOf)];
+    const places = new Map(lines.flatMap(([, ofLine]) => ofLine.map((holder, place) => [holder, place] as const)));
+    const holders = one.holders.toSorted(
+      (a, b) =>
+        Number(a.grant !== undefined) - Number(b.grant !== undefined) || (places.get(a) ?? 0) - (places.get(b) ?? 0),
+    );
+    const line = lines
+      .map(([name]) => name)
+      .sort()
+      .join(', ');
+    return { ...one, holders, line, isShared: lines.length > 1 };
   });
 }
 

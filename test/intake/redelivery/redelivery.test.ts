@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { GithubError } from '../../../dispatcher/github/github.ts';
 import { Secret } from '../../../dispatcher/model/registration.ts';
 import { grantOf } from '../../registration-fixture.ts';
 import { plainEndpoint, tenant } from '../intake-fixture.ts';
@@ -405,6 +406,89 @@ describe('redelivery', function () {
         world.start();
         await world.pass(5 * MINUTE);
         expect(last.asked).to.deep.equal(['lost']);
+      });
+
+      it('take turns by tenant: many of one are not before that of another', async () => {
+        const { hooks, last } = begin([...Array.from({ length: 100 }, (_, n) => `broken-${n}`), 'well']);
+        world.registrations = world.registrations.map((one) =>
+          one.name === 'well' ? one : { ...one, grant: grantOf('hostile') },
+        );
+        for (const hook of hooks.slice(0, -1)) hook.obstacle = () => refusal('unauthorized', 401);
+        last.sent('lost');
+        world.start();
+        await world.pass(20_000);
+        expect(last.asked).to.deep.equal(['lost']);
+        await world.pass(60 * MINUTE);
+        expect(hooks.slice(0, -1).flatMap(({ calls }) => calls)).to.have.length(1);
+      });
+
+      it('rest alone where GitHub limits them', async () => {
+        const { hooks, last } = begin(['limited', 'well']);
+        const [limited = last] = hooks;
+        world.start();
+        await world.pass(5 * MINUTE);
+        expect(last.calls).to.have.length(0);
+        limited.obstacle = () =>
+          new GithubError('rate-limited', 'GET /x', 'not now', { retryAfterMs: 10 * 60 * MINUTE });
+        last.sent('lost');
+        await world.pass(5 * MINUTE);
+        expect(last.asked).to.deep.equal(['lost']);
+        expect(world.events('redelivery-failed')).to.have.length(0);
+      });
+
+      it('are told of their own credentials alone', async () => {
+        const { hooks } = begin(['stranger', 'reader', 'blind']);
+        const [stranger, reader, blind] = hooks;
+        if (stranger === undefined || reader === undefined || blind === undefined) throw new Error('there are three');
+        stranger.obstacle = () => refusal('unauthorized', 401);
+        reader.obstacle = ({ method }) => (method === 'POST' ? refusal('forbidden', 403) : undefined);
+        reader.sent('lost');
+        blind.url = '';
+        const redelivery = world.start();
+        await world.pass(5 * MINUTE);
+        expect(redelivery.statusOf('stranger')?.message).to.include('401');
+        expect(redelivery.statusOf('reader')?.cure).to.include('Webhooks (organization): read and write');
+        expect(redelivery.statusOf('blind')).to.include({ state: 'none' });
+        reader.obstacle = () => undefined;
+        reader.receive = ({ guid }) => arrived(guid);
+        await world.pass(61 * MINUTE);
+        for (const name of ['stranger', 'reader', 'blind'])
+          expect(redelivery.statusOf(name), name).to.include({ state: 'watched' });
+      });
+
+      it('are not told the address of a webhook that only others see', async () => {
+        const { hooks } = begin(['seeing', 'other']);
+        for (const hook of hooks) hook.url = 'https://elsewhere.example/webhooks/github';
+        const redelivery = world.start();
+        await world.pass(MINUTE);
+        expect(redelivery.statusOf('other')).to.include({ state: 'unproven' });
+        expect(redelivery.statusOf('other')?.message).not.to.include('elsewhere');
+      });
+
+      it('use no turns of one tenant that has used up its own', async () => {
+        const repositories = Array.from({ length: 2_000 }, (_, n) => ({ owner: 'many', repository: `r-${n}` }));
+        const credentials = { kind: 'app', appId: '12', privateKey: new Secret('x') } as const;
+        const app = { webhookSecrets: [], credentials, claim: { kind: 'organization', organization: 'acme' } } as const;
+        const hostile = grantOf('hostile');
+        world.endpoints = [plainEndpoint({ appId: '12', owners: ['acme'] })];
+        world.registrations = [
+          tenant('many', { grant: hostile, claim: { kind: 'repositories', repositories } }),
+          tenant('borrowed', { ...app, grant: hostile }),
+          tenant('well', { ...app, grant: grantOf('well') }),
+        ];
+        world.hook('many', 'repository').url = '';
+        world.hook('borrowed', 'app').obstacle = () => refusal('unauthorized', 401);
+        const well = world.hook('well', 'app');
+        well.url = 'https://shr.example/webhooks/github';
+        well.receive = async ({ guid }) => {
+          await world.arrive(guid, 'github.com/app/12');
+          return 202;
+        };
+        world.start();
+        await world.pass(10 * MINUTE);
+        well.sent('lost');
+        await world.pass(5 * MINUTE);
+        expect(well.asked).to.deep.equal(['lost']);
       });
 
       it('cost no more than a few calls an hour where none may', async () => {

@@ -54,6 +54,20 @@ describe('which logs of deliveries are read', () => {
     expect(logsOf(withApp, [plainEndpoint({ host: 'ghe.example', owners: ['acme'] })])).to.deep.equal([]);
   });
 
+  it('have a line of their own where several tenants hold them, one of each tried in turn', () => {
+    const of = (name: string, holder: string) =>
+      tenant(name, {
+        ...{ webhookSecrets: [], grant: grantOf(holder) },
+        claim: { kind: 'organization', organization: 'acme' },
+      });
+    const all = [of('a-1', 'a'), of('a-2', 'a'), of('a-3', 'a'), of('b-1', 'b'), of('b-2', 'b')];
+    const endpoints = new EndpointIndex([plainEndpoint({ owners: ['acme'] })], all);
+    const [log] = watchedLogs(all, endpoints);
+    expect(log?.holders.map(({ name }) => name)).to.deep.equal(['a-1', 'b-1', 'a-2', 'b-2', 'a-3']);
+    expect(log).to.include({ line: 'tenant a, tenant b', isShared: true });
+    expect(watchedLogs(all.slice(0, 3), endpoints)[0]).to.include({ line: 'tenant a', isShared: false });
+  });
+
   it('are of the webhook with our address, or of the only one with our path', () => {
     const path = '/webhooks/github/acme';
     const hook = (id: number, url: string) => ({ id, url });
