@@ -319,6 +319,50 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
       expect(await two.cursor('c')).to.equal('one');
     });
 
+    it('is opened by another when what the one before it is writing has ended, and not before', async () => {
+      const one = await open();
+      const call = await launching(one);
+      const client = await other();
+      let two: Ledger | undefined;
+      let calling: Promise<unknown>;
+      let opening: Promise<unknown>;
+      try {
+        await client.query('begin; lock table shr.jobs in share mode');
+        calling = call();
+        await waitFor(() => isBlocked(client));
+        opening = open().then((ledger) => {
+          two = ledger;
+        });
+        await waitFor(async () => two !== undefined || (await blocked(client)) === 2);
+        expect(two, 'it waits').to.equal(undefined);
+        const late = rejection(one.putCursor('c', 'late', 1));
+        await client.query('commit');
+        await Promise.all([calling, opening]);
+        expect(await late).to.include({ kind: 'locked' });
+      } finally {
+        await client.end();
+      }
+      if (two === undefined) throw new Error('it was opened');
+      expect(await launches(two), 'it reads what was written').to.equal(1);
+      expect(await two.cursor('c')).to.equal(undefined);
+    });
+
+    it('that another is opening is not written by the one before it', async () => {
+      const one = await open();
+      const client = await other();
+      try {
+        await client.query(`begin; lock table shr.leases in exclusive mode;
+          update shr.leases set holder = 'another' where name = 'ledger'`);
+        const late = rejection(one.putCursor('c', 'late', 1));
+        await waitFor(() => isBlocked(client));
+        await client.query('commit');
+        expect(await late).to.include({ kind: 'locked' });
+      } finally {
+        await client.end();
+      }
+      expect(await one.cursor('c')).to.equal(undefined);
+    });
+
     it('that takes long to make, behind another that is made, is waited for, and said', async () => {
       await sql(`create function slow() returns event_trigger language plpgsql as $$ begin
           if exists (select from pg_event_trigger_ddl_commands() where object_identity = 'slow.cursors') then
@@ -377,12 +421,17 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
     });
   });
 
-  async function isBlocked(client: pg.Client): Promise<boolean> {
+  const isBlocked = async (client: pg.Client) => (await blocked(client)) > 0;
+
+  /** How many sessions wait for a lock. */
+  async function blocked(client: pg.Client): Promise<number> {
+    // Within a transaction it would see what it saw first.
+    await client.query('select pg_stat_clear_snapshot()');
     const { rows } = await client.query(
       `select 1 from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`,
       [database],
     );
-    return rows.length > 0;
+    return rows.length;
   }
 });
 

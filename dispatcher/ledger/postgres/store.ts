@@ -7,7 +7,7 @@
  * between; what a transaction is allowed is set within it.
  *
  * The ledger belongs to the dispatcher that opened it last: each transaction looks at whose it is, in the message that
- * begins it.
+ * begins it, and from then on holds a lock that whoever opens it waits for.
  */
 import { z } from 'zod';
 import { type Clock, jitter, type Random, sleep, systemClock, systemRandom } from '../../../time/clock.ts';
@@ -195,7 +195,9 @@ class PostgresStore implements Store {
       await connection.run(`begin; ${MIGRATION_LIMITS}; set local search_path = ${this.#schema}, pg_catalog`);
       // Two that start at once: the second finds everything done.
       await patient.ask({ sql: 'select pg_advisory_xact_lock($1, hashtext($2))', parameters: [LOCK, this.#schema] });
-      await this.#refuseForeign(connection);
+      const { isNew } = await this.#refuseForeign(connection);
+      // What the dispatcher before us is writing ends first, and then it writes nothing more: see `#begin`.
+      if (!isNew) await patient.ask({ sql: `lock table ${this.#schema}."leases" in exclusive mode`, parameters: [] });
       const found = await this.#drive(patient, migrate, migrationBuilder);
       if (found > SCHEMA_VERSION) throw newerError(this.#ledger, found, SCHEMA_VERSION);
       await ask(
@@ -214,7 +216,7 @@ class PostgresStore implements Store {
   }
 
   /** A schema that has tables, and not the history of ours. One that is missing is created. */
-  async #refuseForeign(connection: Connection): Promise<void> {
+  async #refuseForeign(connection: Connection): Promise<{ readonly isNew: boolean }> {
     const { rows } = await connection.ask({
       sql: `select count(c.oid) as tables, count(c.oid) filter (where c.relname = 'migrations') as own
         from pg_namespace n left join pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p')
@@ -224,6 +226,7 @@ class PostgresStore implements Store {
     const [found] = z.array(z.object({ tables: z.int(), own: z.int() })).parse(rows);
     if (found === undefined) await connection.run(`create schema ${this.#schema}`);
     else if (found.tables > 0 && found.own === 0) throw foreignError(this.#ledger);
+    return { isNew: (found?.tables ?? 0) === 0 };
   }
 
   async read<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
@@ -372,10 +375,13 @@ class PostgresStore implements Store {
 
   /** Returns the number of the transaction. */
   async #begin(connection: Connection): Promise<string> {
-    const own = `select "holder" from ${this.#schema}."leases" where "name" = '${HOLDER}'`;
+    const leases = `${this.#schema}."leases"`;
+    // Before the first snapshot: whoever waits here then sees whose the ledger has become.
+    const shared = `lock table ${leases} in row share mode`;
+    const own = `select "holder" from ${leases} where "name" = '${HOLDER}'`;
     try {
       const answers = await connection.run(
-        `begin isolation level serializable; ${LIMITS}; select pg_current_xact_id()::text as id; ${own}`,
+        `begin isolation level serializable; ${LIMITS}; ${shared}; select pg_current_xact_id()::text as id; ${own}`,
       );
       const [holder, id] = answers.toReversed().map(({ rows }) => rows[0]);
       if (holder === undefined) throw movedError(this.#ledger);
