@@ -6,10 +6,12 @@ import { readYaml } from '../config/document.ts';
 import { fileProblem, systemFiles } from '../config/files.ts';
 import { isRecord } from '../config/salvage.ts';
 import { NAME } from '../config/schema.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
 import { importDocuments } from './import/documents.ts';
 import { type Draft, EACH, type Imported, Names, type Variable, variablesIn } from './import/draft.ts';
 import { fateLines, type Verdict } from './import/fields.ts';
 import { type Granting, grantsFor, ofTenant, onShared } from './import/grants.ts';
+import { isNothing, missingIn, wrongThen } from './import/in-force.ts';
 import { importMakefiles } from './import/older.ts';
 import { sizeToDos } from './import/sizes.ts';
 import { writeNew } from './init/new-file.ts';
@@ -53,7 +55,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       'a backend of dispatcher.yaml that they use, where the files do not say where runners run',
     )
     .option('--observe', 'they only observe: nothing is launched, and the other system goes on (docs/migrate.md)')
-    .option('--json', 'print { written, problems, dispatcher }')
+    .option('--json', 'print { written, problems, dispatcher, wrongThen }')
     .addHelpText('after', HELP);
   return command.action(async (files: readonly string[], options: ImportOptions) => {
     for (const [option, name] of Object.entries({ tenant: options.tenant, backend: options.backend }))
@@ -104,14 +106,25 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
   const grants =
     isTenants && drafts.length > 0 ? grantsFor(drafts, backend === undefined ? before : undefined) : undefined;
   problems.push(...(grants?.left ?? []));
+  const granting = grants && missingIn(platform.sections, grants.granting);
+  const wrong =
+    granting === undefined || !platform.isThere || written.length === 0
+      ? []
+      : await wrongThen(
+          { file: platform.file, folder: at(options.out), dispatcher: platform.sections },
+          granting,
+          written.map(({ name }) => join(at(options.out), `${name}.yaml`)),
+          terminal.environment,
+        );
+  const still = wrong.map((problem) => ({ ...problem, file: shownPath(terminal.workingFolder, problem.file) }));
   terminal.exit(written.some(({ kept }) => !kept) ? 0 : 1);
   if (options.json === true) {
     const each = written.map(({ left, fates, ...one }) => ({ ...one, toDo: left, fields: fates.each }));
-    printJson(terminal, { written: each, problems, ...(grants && { dispatcher: grants.granting }) });
+    printJson(terminal, { written: each, problems, ...(granting && { dispatcher: granting, wrongThen: still }) });
     return;
   }
   print(terminal, { written, problems, folder: shownPath(terminal.workingFolder, at(join(options.out, '..'))) });
-  if (written.length > 0) printGrants(terminal, grants?.granting, platform);
+  if (written.length > 0) printGrants(terminal, granting, platform, still);
 }
 
 interface Surroundings {
@@ -157,7 +170,12 @@ function print(terminal: Terminal, { written, problems, folder }: Outcome): void
   terminal.out(`${count} written. Check them with \`${printable(check)}\`.\n`);
 }
 
-function printGrants(terminal: Terminal, granting: Granting | undefined, platform: Platform): void {
+function printGrants(
+  terminal: Terminal,
+  granting: Granting | undefined,
+  platform: Platform,
+  wrong: readonly Problem[],
+): void {
   if (granting === undefined) {
     terminal.out(
       platform.isThere
@@ -166,14 +184,27 @@ function printGrants(terminal: Terminal, granting: Granting | undefined, platfor
     );
     return;
   }
+  if (wrong.length > 0) {
+    terminal.out('What has to be put right before they are in force, beside what dispatcher.yaml has to say:\n\n');
+    for (const problem of wrong) terminal.out(`  ${printable(formatProblem(problem))}\n`);
+    terminal.out('\n');
+  }
+  if (isNothing(granting)) {
+    terminal.out('dispatcher.yaml grants all that they need.\n');
+    return;
+  }
   const text = stringify(granting, { aliasDuplicateObjects: false, lineWidth: 0, blockQuote: false });
+  if (platform.hasTenants) terminal.out('Each list takes the place of the one that is there, and has all of it.\n');
   terminal.out('What dispatcher.yaml has to say, for them to be in force:\n\n');
   for (const line of text.trimEnd().split('\n')) terminal.out(`${printable(line)}\n`);
 }
 
 /** What dispatcher.yaml says so far. */
 interface Platform {
+  readonly file: string;
   readonly isThere: boolean;
+  /** Empty where it cannot be read. */
+  readonly sections: Readonly<Record<string, unknown>>;
   readonly hasTenants: boolean;
   readonly backends: Readonly<Record<string, unknown>>;
 }
@@ -184,7 +215,9 @@ async function platformIn(path: string): Promise<Platform> {
   const value = typeof text === 'string' ? readYaml(path, text, MAX_BYTES).value : undefined;
   const { backends } = isRecord(value) ? value : { backends: undefined };
   return {
+    file: path,
     isThere: typeof text === 'string',
+    sections: isRecord(value) ? value : {},
     hasTenants: isRecord(value) && Object.hasOwn(value, 'tenants'),
     backends: isRecord(backends) ? backends : {},
   };

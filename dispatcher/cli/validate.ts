@@ -3,13 +3,11 @@ import { appendFile, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
-import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration, wholeFile } from '../config/load.ts';
 import { CertificateError, readKeyPair } from '../http/certificate.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import { configurationFiles, exportedPlatform, unusedExport } from './configuration-files.ts';
-import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
@@ -17,6 +15,7 @@ import { changeLines, markdownReport, proposalText } from './validate/change-tex
 import { type Changes, changesBetween } from './validate/changes.ts';
 import { inspectAsText, type PlatformText, type Proposal, problemsOf, proposalOf } from './validate/proposal.ts';
 import { sarifLog } from './validate/sarif.ts';
+import { unfitSizes } from './validate/sizes.ts';
 import { harmless, workflowCommand } from './validate/workflow-commands.ts';
 
 const FORMATS = ['text', 'json', 'github', 'sarif'] as const;
@@ -81,7 +80,7 @@ async function validate(
   // Where nothing else says what the platform is, the proposed file does.
   const inspection = isApart ? await inspect(folder, options, terminal) : asProposed;
   const before = base === undefined ? undefined : await inspect(base, options, terminal);
-  const sizes = await sizesOf(inspection);
+  const sizes = await unfitSizes(inspection);
   const certificate = options.secrets === true ? await certificateProblems(inspection) : [];
   const near = (file: string): string => shownPath(terminal.workingFolder, file);
   const shown = (problem: Problem): Problem => ({ ...problem, file: near(problem.file) });
@@ -229,37 +228,4 @@ async function certificateProblems({ platform, files }: Inspection): Promise<rea
     const cure = 'Correct `listen.public.tls`, or the files.';
     return [{ file, line: 0, column: 0, path: 'listen.public.tls', message: error.message, cure }];
   }
-}
-
-/** Whether the backends offer the shape that a runner has by default: a problem if none does. */
-async function sizesOf({
-  registrations,
-  quarantined,
-  placeOf,
-}: Inspection): Promise<{ problems: Problem[]; notes: Problem[] }> {
-  const problems: Problem[] = [];
-  const notes: Problem[] = [];
-  const wrong = new Set(quarantined.map(({ name }) => name));
-  for (const registration of registrations) {
-    if (wrong.has(registration.name)) continue;
-    const answer = applyPolicy(registration, []);
-    if (!answer.granted) continue;
-    const fits = await loadFits(registration);
-    const refusals = [...fits.providers].flatMap(([backend, provider]) => {
-      const fit = provider.fit(answer.grant.wish);
-      return fit.fits ? [] : [`${backend}: ${fit.reason}`];
-    });
-    await fits.close();
-    if (refusals.length === 0) continue;
-    const none = refusals.length === registration.backends.length;
-    (none ? problems : notes).push({
-      file: (await placeOf(registration.name, ['defaults']))?.file ?? registration.name,
-      line: 0,
-      column: 0,
-      path: 'defaults',
-      message: `${none ? 'no backend has' : 'not every backend has'} what a runner gets without labels (${refusals.join('; ')})`,
-      cure: none ? 'Change `defaults`, or add a backend that has it.' : 'The others serve such jobs.',
-    });
-  }
-  return { problems, notes };
 }

@@ -1229,7 +1229,7 @@ function whyNotIn(
   if (owner === undefined) {
     return {
       message: `dispatcher.yaml does not assign this file to a tenant, as it would a registration \`${stem}\``,
-      cure: `Rename the file to a name of its tenant; or add \`${stem}\` to the \`registrations\` of a tenant there.`,
+      cure: `Rename the file to a name of its tenant; or add \`${stem}\` to the \`registrations\` of a tenant there; ${withOwnName(stem)}.`,
     };
   }
   if (rivals.length > 0) {
@@ -1243,8 +1243,19 @@ function whyNotIn(
   if (owner.grant === undefined && owners.length === 1 && owners[0]?.grant === undefined) return undefined;
   return {
     message: `dispatcher.yaml does not assign a registration \`${name}\` to tenant \`${owner.name}\`, whose file this is`,
-    cure: `Add \`${name}\` to \`tenants.${owner.name}.registrations\` there, or take a name that it has.`,
+    cure: `${addTo(owner, name)}, or take a name that it has.`,
   };
+}
+
+function addTo({ name: tenant, registrations }: TenantEntry, name: string): string {
+  return registrations.length === 1 && registrations[0] === tenant
+    ? `Write \`tenants.${tenant}.registrations: [${tenant}, ${name}]\` there`
+    : `Add \`${name}\` to \`tenants.${tenant}.registrations\` there`;
+}
+
+/** A list that is begun for it takes the place of the name that the tenant had without one. */
+function withOwnName(name: string): string {
+  return `where a tenant has no such list yet, its own name goes into it too: \`registrations: [TENANT, ${name}]\``;
 }
 
 /** As it was read before, if nothing in it has changed. */
@@ -1353,7 +1364,7 @@ async function readOne(entry: RegistrationEntry, parts: Parts, earlier?: string)
   found.files.add(file);
   const [tenant, rival] = owners;
   if (tenants !== undefined && tenant === undefined) {
-    const cure = `Rename it to what a tenant was granted there, or add \`tenants.${name}\`, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
+    const cure = `Rename it to what a tenant was granted there, or add \`tenants.${name}\`, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself); ${withOwnName(name)}.`;
     const message = 'dispatcher.yaml does not assign this registration to a tenant';
     return { ...unread(name, file, message, cure), isRefused: true };
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { shr } from './process.ts';
 
 /** As the older dispatcher keeps what all registrations have in common. */
@@ -823,6 +823,79 @@ B := "{${[field('Type', 'Repo'), field('Url', 'https://github.com/acme/tools'), 
         });
       }
     }
+
+    describe('of which one is there already', () => {
+      const TENANT = {
+        repositories: ['acme/web'],
+        hosts: ['github.com'],
+        labels: ['serverless-hosted-runner', 'values*'],
+        backends: ['build-host'],
+        limits: { maxRunners: 10 },
+        powers: { images: ['ghcr.io/acme/*'] },
+      };
+      const WEB = {
+        repositories: ['acme/web'],
+        credentials: { token: '${env:TENANT_WEB_TOKEN}' },
+        maxRunners: 5,
+        defaults: { image: 'ghcr.io/acme/runner:1' },
+        backends: [{ use: 'build-host' }],
+      };
+      const values = (image: string, more = '') =>
+        `githubConfigUrl: https://github.com/acme\nmaxRunners: 4\n${more}template: { spec: { containers: [{ name: runner, image: "${image}" }] } }\n`;
+      const platform = (tenant: Readonly<Record<string, unknown>>): string =>
+        `${PLATFORM}${stringify({ backends: { 'build-host': { kind: 'docker', maxRunners: 8 } }, tenants: { web: tenant } })}`;
+      const importValues = async (): Promise<{ readonly web: Record<string, unknown>; readonly wrong: string }> => {
+        const { out } = await run('values.yaml', '--tenant', 'web', '--backend', 'build-host', '--json');
+        const { dispatcher, wrongThen } = JSON.parse(out);
+        const told: readonly { readonly path: string; readonly message: string }[] = wrongThen;
+        return {
+          web: dispatcher.tenants.web,
+          wrong: told.map(({ path, message }) => `${path}: ${message}`).join('\n'),
+        };
+      };
+
+      it('prints what it lacks, with lists that keep what is in force', async () => {
+        const files = { 'dispatcher.yaml': platform(TENANT), 'registrations/web.yaml': stringify(WEB) };
+        await write({ ...files, 'values.yaml': values('ghcr.io/acme/runner:1') });
+        const { web, wrong } = await importValues();
+        expect(web).to.deep.equal({
+          registrations: ['web', 'values'],
+          owners: ['acme'],
+          runnerGroups: ['Default'],
+        });
+        expect(wrong).to.equal('');
+        await write({ 'dispatcher.yaml': platform({ ...TENANT, ...web }) });
+        expect(await problems()).to.deep.equal([]);
+        const { out } = await run('values.yaml', '--tenant', 'web', '--backend', 'build-host');
+        expect(out).to.include('dispatcher.yaml grants all that they need.');
+        await write({ 'values.yaml': values('docker.io/other/runner:1'), 'dispatcher.yaml': platform(TENANT) });
+        expect((await importValues()).web['powers']).to.deep.equal({
+          images: ['ghcr.io/acme/*', 'docker.io/other/runner:1'],
+        });
+      });
+
+      it('tells what is wrong even then, and nothing that was wrong before', async () => {
+        await write({
+          'dispatcher.yaml': platform({ ...TENANT, registrations: ['web', 'values'], owners: ['acme'] }),
+          'registrations/web.yaml': stringify({ ...WEB, maxRunners: 7 }),
+          'registrations/wrong.yaml': 'nonsense: true\n',
+          'values.yaml': values('ghcr.io/acme/runner:1', 'containerMode: { type: dind }\n').replace(
+            'spec: {',
+            'spec: { nodeSelector: { kubernetes.io/arch: arm64 },',
+          ),
+        });
+        const { web, wrong } = await importValues();
+        expect(web).to.deep.equal({ runnerGroups: ['Default'], powers: { dockerInDocker: true } });
+        expect(wrong)
+          .to.include('maxRunners: the registrations of tenant `web` together have 11 runners, and the limit is 10')
+          .and.include('architecture arm64 is not sold here')
+          .and.not.include('nonsense');
+        const { out } = await run('values.yaml', '--tenant', 'web', '--backend', 'build-host');
+        expect(out)
+          .to.match(/^What has to be put right before they are in force/m)
+          .and.not.match(/dispatcher\.yaml:\d/);
+      });
+    });
 
     it('grants nothing that stands for more than itself', async () => {
       const set = (name: string) =>

@@ -291,7 +291,7 @@ describe('a tenant’s file', () => {
 
   it('must be known to dispatcher.yaml, once that names tenants', async () => {
     expect(await tenantProblems(acme, 'stranger')).to.deep.equal([
-      'registrations/stranger.yaml: dispatcher.yaml does not assign this registration to a tenant. Rename it to what a tenant was granted there, or add `tenants.stranger`, or `stranger` to the `registrations` of a tenant (one with `trusted: true` for a registration of the platform itself).',
+      'registrations/stranger.yaml: dispatcher.yaml does not assign this registration to a tenant. Rename it to what a tenant was granted there, or add `tenants.stranger`, or `stranger` to the `registrations` of a tenant (one with `trusted: true` for a registration of the platform itself); where a tenant has no such list yet, its own name goes into it too: `registrations: [TENANT, stranger]`.',
     ]);
   });
 
