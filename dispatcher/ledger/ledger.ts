@@ -632,9 +632,12 @@ export interface StateLedger {
   putCursor(name: string, value: string, nowMs: number): Promise<void>;
 }
 
-/** Of one log, those that are over included: beyond it the share with the most gives way. */
-export const MAX_MISSED_OF_LOG = 10_000;
-/** Of one repository or installation in it. */
+/**
+ * Of all logs of a tenant, those that are over included: these give way first, then of the installation with the most
+ * the repository with the most.
+ */
+export const MAX_MISSED_OF_LINE = 10_000;
+/** Of one repository or installation in it, those that are open. */
 export const MAX_MISSED_OF_SHARE = 2_000;
 
 /** An entry of one of GitHub's logs of deliveries. */
@@ -642,6 +645,8 @@ export interface ListedDelivery {
   readonly guid: string;
   readonly deliveryId: string;
   readonly share: string;
+  /** Whose repositories they are, in a log that several owners share; else the same for all. */
+  readonly installation: string;
   readonly rank: number;
   readonly deliveredAtMs: number;
   /** More than 0: so many of its attempts count as made. */
@@ -650,7 +655,10 @@ export interface ListedDelivery {
 
 export interface ListedDeliveries {
   readonly log: string;
+  /** Whose log it is: within whose bound they are kept. */
+  readonly line: string;
   readonly endpoint: string;
+  /** Of one page of the log: the work of the transaction grows with their number. */
   readonly deliveries: readonly ListedDelivery[];
   /** False: they are only compared with what was recorded. */
   readonly isOurs: boolean;

@@ -515,7 +515,7 @@ export function versionHash(row: unknown): Pick<RegistrationVersion, 'name' | 'h
 
 const guidSchema = z.object({ guid: text });
 const dueDeliverySchema = z.object({ guid: text, deliveryId: text, attempts: integer });
-const shareOfMissedSchema = z.object({ share: z.string(), count: integer });
+const countOfMissedSchema = z.object({ of: z.string(), count: integer });
 const logOfMissedSchema = z.object({ log: text, count: integer });
 
 export function guidOf(row: unknown): string {
@@ -526,9 +526,9 @@ export function dueDelivery(row: unknown): z.output<typeof dueDeliverySchema> {
   return dueDeliverySchema.parse(row);
 }
 
-export function shareOfMissed(row: unknown): readonly [share: string, count: number] {
-  const { share, count } = shareOfMissedSchema.parse(row);
-  return [share, count];
+export function countOfMissed(row: unknown): readonly [of: string, count: number] {
+  const { of, count } = countOfMissedSchema.parse(row);
+  return [of, count];
 }
 
 export function logOfMissed(row: unknown): readonly [log: string, count: number] {

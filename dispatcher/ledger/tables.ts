@@ -81,6 +81,10 @@ export interface MissedDeliveriesTable {
   deliveryId: string;
   /** Whose part of the bound it takes: a repository or an installation. */
   share: string;
+  /** Whose log it is: the bound is of all logs of a tenant, or of a registration of the platform. */
+  line: string;
+  /** Of the App, in a log that several owners share; else the same for all. They take turns before repositories do. */
+  installation: string;
   /** 0 for those that start jobs: they go first. */
   rank: number;
   deliveredAtMs: number;

@@ -1,6 +1,6 @@
 /** What GitHub's logs of deliveries have that was never recorded, on every store. */
 import { expect } from 'chai';
-import { type ListedDelivery, MAX_MISSED_OF_LOG, MAX_MISSED_OF_SHARE } from '../../dispatcher/ledger/ledger.ts';
+import { type ListedDelivery, MAX_MISSED_OF_LINE, MAX_MISSED_OF_SHARE } from '../../dispatcher/ledger/ledger.ts';
 import { fact } from './examples.ts';
 import type { OpenedLedger } from './opened-ledger.ts';
 
@@ -12,16 +12,18 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
       guid,
       deliveryId: `9${guid.replaceAll(/\D/g, '')}`,
       share: 'repository 1',
+      installation: 'installation 1',
       rank: 0,
       deliveredAtMs: 1_000,
       attempts: 0,
       ...more,
     });
-    const note = (deliveries: readonly ListedDelivery[], isOurs = true) =>
-      at.ledger.noteListed({ log, endpoint, deliveries, isOurs, nowMs: 2_000 });
-    const begin = (nowMs: number, limit = 10, mostAttempts = 2) =>
+    const line = 'tenant acme';
+    const note = (deliveries: readonly ListedDelivery[], isOurs = true, where = { log, line }) =>
+      at.ledger.noteListed({ ...where, endpoint, deliveries, isOurs, nowMs: 2_000 });
+    const begin = (nowMs: number, limit = 10, mostAttempts = 2, of = log) =>
       at.ledger.beginRedeliveries({
-        ...{ log, endpoint, limit, mostAttempts, nowMs },
+        ...{ log: of, endpoint, limit, mostAttempts, nowMs },
         nextDueAtMs: (attempts) => nowMs + attempts * 60_000,
       });
     const arrive = (guid: string, to = endpoint) =>
@@ -52,7 +54,7 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
 
     it('move the cursor in the same transaction', async () => {
       const cursor = { name: 'deliveries/x', value: 'so far' };
-      await at.ledger.noteListed({ log, endpoint, deliveries: [], isOurs: true, cursor, nowMs: 1 });
+      await at.ledger.noteListed({ log, line, endpoint, deliveries: [], isOurs: true, cursor, nowMs: 1 });
       expect(await at.ledger.cursor('deliveries/x')).to.equal('so far');
     });
 
@@ -96,16 +98,67 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
     });
 
     it('have bounds, in which a flood of one share leaves room for others', async () => {
-      for (let share = 0; share < MAX_MISSED_OF_LOG / MAX_MISSED_OF_SHARE; share += 1) {
+      for (let share = 0; share < MAX_MISSED_OF_LINE / MAX_MISSED_OF_SHARE; share += 1) {
         const flood = Array.from({ length: MAX_MISSED_OF_SHARE + (share === 0 ? 1 : 0) }, (_, n) =>
           listed(`f-${share}-${n}`, { share: `flood ${share}`, deliveredAtMs: n }),
         );
         expect(await note(flood)).to.include({ missed: MAX_MISSED_OF_SHARE, dropped: share === 0 ? 1 : 0 });
       }
       expect(await note([listed('g-1', { share: 'small' })])).to.include({ missed: 1, dropped: 0 });
-      expect((await at.ledger.openMissed()).get(log)).to.equal(MAX_MISSED_OF_LOG);
+      expect((await at.ledger.openMissed()).get(log)).to.equal(MAX_MISSED_OF_LINE);
       const { due } = await begin(3_000, 6);
       expect(due.map(({ guid }) => guid)).to.include('g-1');
+    });
+
+    /** So many of a share each, up to the bound. */
+    const fill = async (each: number, more: (share: number) => Partial<ListedDelivery> = () => ({}), of = log) => {
+      const shares = Array.from({ length: MAX_MISSED_OF_LINE / each }, (_, share) => share);
+      const flood = shares.flatMap((share) =>
+        Array.from({ length: each }, (_, n) => listed(`f-${share}-${n}`, { share: `flood ${share}`, ...more(share) })),
+      );
+      expect(await note(flood, true, { log: of, line })).to.include({ missed: MAX_MISSED_OF_LINE });
+    };
+
+    it('have one bound for all logs of a tenant', async () => {
+      await fill(MAX_MISSED_OF_SHARE, undefined, 'one log');
+      expect(await note([listed('g-1', { share: 'small' })], true, { log: 'another', line })).to.include({ missed: 1 });
+      const open = await at.ledger.openMissed();
+      expect([open.get('one log'), open.get('another')]).to.deep.equal([MAX_MISSED_OF_LINE - 1, 1]);
+      expect(
+        await note([listed('g-1'), listed('g-2')], true, { log, line: 'tenant other' }),
+        'which is of no other tenant',
+      ).to.include({ missed: 2 });
+      expect((await at.ledger.openMissed()).get('one log')).to.equal(MAX_MISSED_OF_LINE - 1);
+    });
+
+    it('of many repositories of one owner leave as much room for the few of another', async () => {
+      await fill(2);
+      const few = Array.from({ length: 50 }, (_, n) =>
+        listed(`g-${n}`, { share: 'few', installation: 'installation 2' }),
+      );
+      expect(await note(few)).to.include({ missed: 50, dropped: 0 });
+      const more = listed('h-1', { share: 'flood 4999' });
+      expect(await note([more]), 'and of the first owner none has more than this one, to give way to it').to.include({
+        dropped: 1,
+      });
+      expect((await at.ledger.openMissed()).get(log)).to.equal(MAX_MISSED_OF_LINE);
+    });
+
+    it('give way to new ones once they are over, those that have been so longest first', async () => {
+      const share = 'repository 1';
+      await note(Array.from({ length: MAX_MISSED_OF_SHARE }, (_, n) => listed(`a-${n}`)));
+      expect(await note([listed('b-1')])).to.include({ dropped: 1 });
+      for (const guid of ['a-0', 'a-1']) await at.ledger.giveUpRedelivery(log, guid, 2_500);
+      expect(await note([listed('b-1'), listed('b-2'), listed('b-3')]), 'of the repository').to.include({
+        ...{ missed: 2, dropped: 1 },
+      });
+      const rest = MAX_MISSED_OF_LINE - MAX_MISSED_OF_SHARE - 2;
+      const others = Array.from({ length: rest }, (_, n) => listed(`c-${n}`, { share: `other ${n}` }));
+      expect(await note(others)).to.include({ missed: rest });
+      expect(await note([listed('d-1', { share: 'd' })]), 'and of all').to.include({ missed: 1 });
+      expect((await at.ledger.openMissed()).get(log), 'for which no open one went').to.equal(MAX_MISSED_OF_LINE - 1);
+      expect(await note([listed('a-0', { share })]), 'the first of them').to.include({ dropped: 1 });
+      expect(await note([listed('a-1', { share })]), 'is unknown now').to.include({ missed: 0, dropped: 0 });
     });
 
     it('are forgotten after eight days', async () => {

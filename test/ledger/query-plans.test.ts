@@ -10,6 +10,7 @@ import * as historyQueries from '../../dispatcher/ledger/queries/history.ts';
 import * as jobCheckQueries from '../../dispatcher/ledger/queries/job-checks.ts';
 import * as jobQueries from '../../dispatcher/ledger/queries/jobs.ts';
 import * as laneQueries from '../../dispatcher/ledger/queries/lanes.ts';
+import * as missedQueries from '../../dispatcher/ledger/queries/missed-deliveries.ts';
 import * as runnerQueries from '../../dispatcher/ledger/queries/runners.ts';
 import * as timelineQueries from '../../dispatcher/ledger/queries/timeline.ts';
 import { sqliteBuilder as builder, openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
@@ -60,6 +61,21 @@ describe('the plans that SQLite makes', () => {
   const plans: readonly (readonly [string, Query, string])[] = [
     ['the jobs of a run', jobQueries.jobsOfRun(builder, 9, 'h/o/r/', 9), 'jobsByRun (runId=? AND key>? AND key<?)'],
     ['one job', jobQueries.jobByKey(builder, 'k'), 'sqlite_autoindex_jobs_1'],
+    [
+      'the missed delivery of a share that gives way',
+      missedQueries.dropOpen(builder, { line: 'l', installation: 'i', share: 's' }),
+      'missedDeliveriesOpenByLine (line=? AND installation=? AND share=?)',
+    ],
+    [
+      'the missed delivery that has been over longest',
+      missedQueries.dropEnded(builder, 'l'),
+      'missedDeliveriesEndedByLine (line=?)',
+    ],
+    [
+      'how many missed deliveries a line has open',
+      missedQueries.countMissed(builder, 'l', 'open'),
+      'missedDeliveriesOpenByLine (line=?)',
+    ],
     ['jobs to settle', jobQueries.unsettledJobs(builder, 9), 'jobsUnsettled'],
     [
       'jobs of an owner and of a repository',
@@ -213,6 +229,8 @@ describe('the plans that SQLite makes', () => {
       'surplus runners',
       'the supply of a lane',
       'the same job under another name',
+      'the missed delivery of a share that gives way',
+      'the missed delivery that has been over longest',
     ];
     for (const [what, query] of plans) {
       if (sorted.includes(what)) expect(planOf(query).join('\n'), what).to.not.include('TEMP B-TREE');

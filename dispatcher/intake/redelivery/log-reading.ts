@@ -1,4 +1,5 @@
 /** Reads on in one log of deliveries, from its end back to where the last reading began, a few pages at a time. */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { LoggedDelivery, LogPage } from '../../github/delivery-log.ts';
 import { GithubError } from '../../github/github.ts';
@@ -16,6 +17,8 @@ export interface LogPosition {
 
 /** A log is of three days, and of a busy hook long: one look costs so many calls at most. */
 export const PAGES_A_LOOK = 20;
+/** GitHub puts no more on one. A server that does must not make the ledger write thousands of rows at once. */
+const ENTRIES_A_PAGE = 100;
 /** Of one whose deliveries may go elsewhere, so many of the newest are compared with what arrived. */
 const PAGES_OF_A_PROOF = 3;
 /** A server that pages without end is begun anew. */
@@ -48,6 +51,8 @@ export function writePosition(position: LogPosition): string {
 
 export interface Reading {
   readonly log: string;
+  /** Whose it is: see `WatchedLog`. */
+  readonly line: string;
   readonly endpoint: string;
   readonly cursorName: string;
   readonly position: LogPosition;
@@ -72,7 +77,7 @@ export interface ReadingResult {
 }
 
 export async function readOn(options: Reading): Promise<ReadingResult> {
-  const { ledger, log, endpoint, cursorName, isAnswered, nowMs } = options;
+  const { ledger, log, line, endpoint, cursorName, isAnswered, nowMs } = options;
   let { position } = options;
   const sum = { entries: 0, missed: 0, dropped: 0, unreadable: 0 };
   for (let count = 0; count < PAGES_A_LOOK; count += 1) {
@@ -87,7 +92,7 @@ export async function readOn(options: Reading): Promise<ReadingResult> {
     const settled = isOurs ? next : { settledToMs: position.settledToMs, reading: next.reading, proven: false };
     const isEnough = !isOurs && count + 1 === PAGES_OF_A_PROOF;
     const noted = await ledger.noteListed({
-      ...{ log, endpoint, isOurs, nowMs: nowMs() },
+      ...{ log, line: kept(line), endpoint, isOurs, nowMs: nowMs() },
       deliveries: page.deliveries
         .filter(({ deliveredAtMs, guid }) => deliveredAtMs >= position.settledToMs && !isAnswered(guid))
         .flatMap(jobDelivery),
@@ -109,9 +114,16 @@ export async function readOn(options: Reading): Promise<ReadingResult> {
   return { position, atEnd: false, ...sum };
 }
 
+/** A log that a thousand tenants share names them all, and each of its rows has it. */
+function kept(line: string): string {
+  return line.length <= 200 ? line : createHash('sha256').update(line).digest('hex');
+}
+
 async function pageAt({ page }: Reading, { reading }: LogPosition): Promise<LogPage | undefined> {
   try {
-    return await page(reading?.cursor);
+    const { deliveries, unreadable, next } = await page(reading?.cursor);
+    const left = Math.max(0, deliveries.length - ENTRIES_A_PAGE);
+    return { deliveries: deliveries.slice(0, ENTRIES_A_PAGE), unreadable: unreadable + left, next };
   } catch (error) {
     const isUnknown = error instanceof GithubError && error.kind === 'invalid' && reading !== undefined;
     if (!isUnknown) throw error;
@@ -147,9 +159,10 @@ const FINAL: ReadonlySet<number> = new Set([400, 403, 413, 415]);
 function jobDelivery(entry: LoggedDelivery): readonly ListedDelivery[] {
   if (entry.event !== 'workflow_job' || entry.redelivery) return [];
   const { guid, id, action, deliveredAtMs, repositoryId, installationId, statusCode } = entry;
-  const share = repositoryId === null ? `installation ${installationId}` : `repository ${repositoryId}`;
+  const installation = `installation ${installationId}`;
+  const share = repositoryId === null ? installation : `repository ${repositoryId}`;
   const attempts = FINAL.has(statusCode) ? MOST_ATTEMPTS - 1 : 0;
-  return [{ guid, deliveryId: id, share, rank: rankOf(action), deliveredAtMs, attempts }];
+  return [{ guid, deliveryId: id, share, installation, rank: rankOf(action), deliveredAtMs, attempts }];
 }
 
 /** What starts a job goes before what ends its runner, and that before what only tells. */

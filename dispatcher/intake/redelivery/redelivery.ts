@@ -388,12 +388,12 @@ export class Redelivery {
     caller: Caller,
   ): Promise<boolean> {
     const { ledger, isAnswered, log, metrics } = this.#options;
-    const { place, endpoint } = watched;
+    const { place, endpoint, line } = watched;
     const cursorName = `deliveries/${watched.log}`;
     const githubNowMs = this.#options.githubNow(holder);
     state.position ??= readPosition(await ledger.cursor(cursorName), githubNowMs);
     const { position, atEnd, ...read } = await readOn({
-      ...{ log: watched.log, endpoint, cursorName, ledger, position: state.position },
+      ...{ log: watched.log, line, endpoint, cursorName, ledger, position: state.position },
       isCertain: hook.isCertain,
       page: (cursor) => readLog(caller, { place, hook: hook.id, ...(cursor === undefined ? {} : { cursor }) }),
       isAnswered: (guid) => isAnswered(endpoint, guid),

@@ -630,6 +630,28 @@ const twentyEighth: Migration = {
     ].map((statement) => statement.compile()),
 };
 
+const twentyNinth: Migration = {
+  version: 29,
+  name: 'whose deliveries never arrived',
+  statements: ({ schema }) =>
+    [
+      ...(['line', 'installation'] as const).map((column) =>
+        schema.alterTable('missedDeliveries').addColumn(column, 'text', (text) => text.notNull().defaultTo('')),
+      ),
+      // The counts of a line, and which of its rows gives way, are read from these alone, however many it has.
+      schema
+        .createIndex('missedDeliveriesOpenByLine')
+        .on('missedDeliveries')
+        .columns(['line', 'installation', 'share', 'deliveredAtMs', 'log', 'guid'])
+        .where(sql.ref('ended'), 'is', null),
+      schema
+        .createIndex('missedDeliveriesEndedByLine')
+        .on('missedDeliveries')
+        .columns(['line', 'changedAtMs', 'log', 'guid'])
+        .where(sql.ref('ended'), 'is not', null),
+    ].map((statement) => statement.compile()),
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -656,6 +678,7 @@ export const migrations: readonly Migration[] = [
   twentySixth,
   twentySeventh,
   twentyEighth,
+  twentyNinth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

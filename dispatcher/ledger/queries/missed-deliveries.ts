@@ -31,33 +31,106 @@ export function insertMissed(builder: Builder, row: Tables['missedDeliveries']):
     .compile();
 }
 
-/** Of one log, those that are over included. Those with the most first. */
-export function missedByShare(builder: Builder, log: string): Query {
+export function countMissed(builder: Builder, line: string, kind: 'open' | 'ended'): Query {
   return builder
     .selectFrom('missedDeliveries')
-    .select(({ fn }) => ['share', fn.countAll<number>().as('count')])
-    .where('log', '=', log)
-    .groupBy('share')
-    .orderBy('count', 'desc')
-    .orderBy('share')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('line', '=', line)
+    .where('ended', kind === 'open' ? 'is' : 'is not', null)
     .compile();
 }
 
-/** The last of a share: those that are over first, as nothing more is done for them. */
-export function dropMissed(builder: Builder, log: string, share: string): Query {
+/** Of a line: how many are open of these. */
+export function openOfThese(
+  builder: Builder,
+  line: string,
+  column: 'installation' | 'share',
+  names: readonly string[],
+): Query {
+  return builder
+    .selectFrom('missedDeliveries')
+    .select(({ fn }) => [`${column} as of`, fn.countAll<number>().as('count')])
+    .where('line', '=', line)
+    .where('ended', 'is', null)
+    .where(column, 'in', names)
+    .groupBy(column)
+    .compile();
+}
+
+/** Of a line: the installations with the most open ones. */
+export function openByInstallation(builder: Builder, line: string, limit: number): Query {
+  return builder
+    .selectFrom('missedDeliveries')
+    .select(({ fn }) => ['installation as of', fn.countAll<number>().as('count')])
+    .where('line', '=', line)
+    .where('ended', 'is', null)
+    .groupBy('installation')
+    .orderBy('count', 'desc')
+    .orderBy('installation')
+    .limit(atMost(limit))
+    .compile();
+}
+
+/** Of an installation: the shares with the most open ones. */
+export function openByShare(builder: Builder, line: string, installation: string, limit: number): Query {
+  return builder
+    .selectFrom('missedDeliveries')
+    .select(({ fn }) => ['share as of', fn.countAll<number>().as('count')])
+    .where('line', '=', line)
+    .where('ended', 'is', null)
+    .where('installation', '=', installation)
+    .groupBy('share')
+    .orderBy('count', 'desc')
+    .orderBy('share')
+    .limit(atMost(limit))
+    .compile();
+}
+
+/** The open one that was delivered last: what has waited longest stays. */
+export function dropOpen(
+  builder: Builder,
+  { line, installation, share }: Pick<Tables['missedDeliveries'], 'line' | 'installation' | 'share'>,
+): Query {
   return builder
     .deleteFrom('missedDeliveries')
-    .where('log', '=', log)
-    .where('guid', 'in', (query) =>
-      query
-        .selectFrom('missedDeliveries')
-        .select('guid')
-        .where('log', '=', log)
-        .where('share', '=', share)
-        .orderBy(sql`ended is null`)
-        .orderBy('deliveredAtMs', 'desc')
-        .orderBy('guid')
-        .limit(atMost(1)),
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('log', 'guid'),
+        'in',
+        selectFrom('missedDeliveries')
+          .select(['log', 'guid'])
+          .where('line', '=', line)
+          .where('ended', 'is', null)
+          .where('installation', '=', installation)
+          .where('share', '=', share)
+          .orderBy('deliveredAtMs', 'desc')
+          .orderBy('log', 'desc')
+          .orderBy('guid', 'desc')
+          .limit(atMost(1))
+          .$asTuple('log', 'guid'),
+      ),
+    )
+    .compile();
+}
+
+/** The one that has been over longest. */
+export function dropEnded(builder: Builder, line: string): Query {
+  return builder
+    .deleteFrom('missedDeliveries')
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('log', 'guid'),
+        'in',
+        selectFrom('missedDeliveries')
+          .select(['log', 'guid'])
+          .where('line', '=', line)
+          .where('ended', 'is not', null)
+          .orderBy('changedAtMs')
+          .orderBy('log')
+          .orderBy('guid')
+          .limit(atMost(1))
+          .$asTuple('log', 'guid'),
+      ),
     )
     .compile();
 }
