@@ -34,10 +34,15 @@ export class Holders {
   /** Whose credentials served last. */
   #last: string | undefined;
 
-  /** In the order in which they are tried. What is known of credentials that may be others now is forgotten. */
-  follow(all: readonly WatchedRegistration[]): void {
+  /**
+   * In the order in which they are tried. What is known of credentials that may be others now is forgotten. Whether some
+   * may be: of a registration that did not change this is the same object.
+   */
+  follow(all: readonly WatchedRegistration[]): boolean {
+    const [before, now] = [new Set(this.#all), new Set(all)];
     this.#all = all;
-    this.#troubles.clear();
+    for (const [name, { holder }] of this.#troubles) if (!now.has(holder)) this.#troubles.delete(name);
+    return all.some((holder) => !before.has(holder));
   }
 
   /** Undefined: all rest. */

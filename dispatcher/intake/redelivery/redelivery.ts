@@ -55,6 +55,8 @@ interface State {
   /** It has been told that no credentials may. */
   isToldNotAllowed: boolean;
   hook: { readonly found: OwnHook; readonly holder: WatchedRegistration; readonly foundAtMs: number } | undefined;
+  /** Whether a webhook there leads here, as far as is known: also while it is looked up again. */
+  leadsHere: boolean | undefined;
   position: LogPosition | undefined;
   /** Of the log, whoever reads it; what becomes of one's credentials is with the holders. */
   status: RedeliveryStatus | undefined;
@@ -94,7 +96,7 @@ export class Redelivery {
   readonly #failures: StateLog;
   #watched: readonly WatchedLog[] = [];
   /** By registration. */
-  #logsOf: ReadonlyMap<string, readonly string[]> = new Map();
+  #logsOf: ReadonlyMap<string, readonly WatchedLog[]> = new Map();
   /** Those of Apps, by endpoint. */
   #apps: ReadonlyMap<string, readonly WatchedLog[]> = new Map();
   /** Endpoints: as many as the configuration has. */
@@ -123,8 +125,9 @@ export class Redelivery {
 
   /** Undefined: it has no webhook secret, or nothing was asked yet. */
   statusOf(registration: string): RedeliveryStatus | undefined {
-    const all = (this.#logsOf.get(registration) ?? []).flatMap((log) => {
-      const state = this.#states.get(log);
+    const all = (this.#logsOf.get(registration) ?? []).flatMap((watched) => {
+      if (this.#isServedByApp(watched)) return [];
+      const state = this.#states.get(watched.log);
       return state?.status ?? state?.holders.statusOf(registration) ?? [];
     });
     return ORDER.map((state) => all.find((one) => one.state === state)).find((one) => one !== undefined);
@@ -172,18 +175,18 @@ export class Redelivery {
       this.#watched.filter(({ place }) => place.kind === 'app'),
       ({ endpoint }) => endpoint,
     );
-    const pairs = this.#watched.flatMap(({ log, holders }) => holders.map(({ name }) => ({ log, name })));
+    const pairs = this.#watched.flatMap((watched) => watched.holders.map(({ name }) => ({ watched, name })));
     this.#logsOf = new Map(
-      [...Map.groupBy(pairs, ({ name }) => name)].map(([name, those]) => [name, those.map(({ log }) => log)]),
+      [...Map.groupBy(pairs, ({ name }) => name)].map(([name, those]) => [name, those.map(({ watched }) => watched)]),
     );
     for (const log of this.#states.keys()) if (!names.has(log)) this.#states.delete(log);
     for (const { log, holders } of this.#watched) {
       const known = this.#states.get(log);
       const state = known ?? newState(this.#nowMs());
-      // Its credentials may be others.
-      state.hook = undefined;
-      if (state.holders.troubles().some(({ status }) => status?.state === 'not-allowed')) state.dueMs = this.#nowMs();
-      state.holders.follow(holders);
+      const areOthers = state.holders.follow(holders);
+      // Which webhook it is, and whether it leads here, is as before.
+      if (state.hook !== undefined && !holders.includes(state.hook.holder)) state.hook = undefined;
+      if (areOthers && state.leadsHere !== true) state.dueMs = Math.min(state.dueMs, this.#nowMs());
       if (known === undefined) this.#states.set(log, state);
     }
     return this.#watched;
@@ -245,6 +248,11 @@ export class Redelivery {
     const { log } = watched;
     const nowMs = this.#nowMs();
     if (error instanceof GithubError && state.hook !== undefined) {
+      if (error.kind === 'not-found' && state.hook.foundAtMs < (state.lookedAtMs ?? 0)) {
+        // It may have been deleted and made anew since.
+        state.hook = undefined;
+        return SOON_MS;
+      }
       this.#rest(watched, state, state.hook.holder, error);
       return this.#withoutHook(watched, state);
     }
@@ -273,6 +281,9 @@ export class Redelivery {
     const nowMs = this.#nowMs();
     state.hook = undefined;
     state.status = undefined;
+    // That it could not be asked now says nothing new.
+    if (state.holders.troubles().some(({ status }) => status?.state !== 'failing')) state.leadsHere = false;
+    state.leadsHere ??= false;
     if (state.holders.next(nowMs) !== undefined) return SOON_MS;
     const troubles = state.holders.troubles();
     const refusals = troubles.filter(({ error }) => error !== undefined);
@@ -349,6 +360,7 @@ export class Redelivery {
         const found = ownHook(await findHooks(caller, watched.place), watched.path, this.#options.publicUrl);
         if (found !== 'none' && found !== 'several') {
           state.hook = { found, holder, foundAtMs: nowMs };
+          state.leadsHere = true;
           state.holders.serves(holder);
           return state.hook;
         }
@@ -364,15 +376,12 @@ export class Redelivery {
 
   /** The webhook of an App leads to the same endpoint: no other is expected. */
   #isServedByApp(watched: WatchedLog): boolean {
-    return this.#appsOf(watched).some(({ log }) => this.#states.get(log)?.hook !== undefined);
+    return this.#appsOf(watched).some(({ log }) => this.#states.get(log)?.leadsHere === true);
   }
 
   /** It is asked first, so that nothing is said of permissions that are not needed. */
   #isAppUnknown(watched: WatchedLog): boolean {
-    return this.#appsOf(watched).some(({ log }) => {
-      const state = this.#states.get(log);
-      return state?.hook === undefined && state?.holders.troubles().length === 0;
-    });
+    return this.#appsOf(watched).some(({ log }) => this.#states.get(log)?.leadsHere === undefined);
   }
 
   #appsOf({ place, endpoint, holders }: WatchedLog): readonly WatchedLog[] {
@@ -501,6 +510,7 @@ function newState(dueMs: number): State {
       lookedAtMs: undefined,
       looking: false,
       hook: undefined,
+      leadsHere: undefined,
       position: undefined,
       status: undefined,
     },

@@ -30,6 +30,7 @@ export interface Entry {
 /** One place's webhook with its log, as one set of credentials sees it. */
 export class Hook implements Caller {
   url = `${PUBLIC_URL}/webhooks/github/acme`;
+  id = 7;
   /** Oldest first. */
   readonly entries: Entry[] = [];
   readonly calls: { readonly method: string; readonly route: string; readonly id?: number }[] = [];
@@ -83,10 +84,11 @@ export class Hook implements Caller {
     await new Promise(setImmediate);
     const refused = this.obstacle(call);
     if (refused !== undefined) throw refused;
+    if ((parameters['hook_id'] ?? this.id) !== this.id) throw refusal('not-found', 404);
     if (method === 'POST') return await this.#redeliver(call, id);
     if (route.endsWith('/config')) return answer(call, { url: this.url });
     if (!route.endsWith('/deliveries'))
-      return answer(call, this.url === '' ? [] : [{ id: 7, config: { url: this.url } }]);
+      return answer(call, this.url === '' ? [] : [{ id: this.id, config: { url: this.url } }]);
     const all = this.entries.toReversed();
     const from = Number(parameters['cursor'] ?? 0);
     const page = all.slice(from, from + PER_PAGE).map((entry) => ({
@@ -145,9 +147,8 @@ export class HookWorld {
   /** A dispatcher on the same ledger: one before is as if it had been killed. */
   start(): Redelivery {
     const index = new EndpointIndex(this.endpoints, this.registrations);
-    const { registrations } = this;
     this.redelivery = new Redelivery({
-      registrations: () => registrations,
+      registrations: () => this.registrations,
       endpoints: () => index,
       caller: ({ name }, { kind }) => this.hooks.get(`${name} ${kind}`),
       ledger: this.#counted(),

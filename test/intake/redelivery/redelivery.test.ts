@@ -517,6 +517,56 @@ describe('redelivery', function () {
       expect(world.events('redelivery-not-possible')).to.have.length(0);
     });
 
+    it('of an App stay first when the configuration changes, and while its webhook is looked up again', async () => {
+      const credentials = { kind: 'app', appId: '12', privateKey: new Secret('x') } as const;
+      const acme = tenant('acme', { credentials });
+      world.registrations = [acme];
+      const [app, organization] = [world.hook('acme', 'app'), world.hook('acme', 'organization')];
+      organization.obstacle = () => refusal('forbidden', 403);
+      const redelivery = world.start();
+      for (let minute = 0; minute < 150; minute += 1) {
+        // At any time after it was looked at.
+        await world.pass(MINUTE + 5_000);
+        world.registrations = minute % 2 === 0 ? [acme, tenant(`other-${minute}`)] : [{ ...acme }];
+      }
+      await world.pass(5 * MINUTE);
+      expect(organization.calls).to.have.length(0);
+      expect(redelivery.statusOf('acme')?.state).to.equal('watched');
+      app.url = 'https://elsewhere.example/';
+      await world.pass(90 * MINUTE);
+      expect(organization.calls, 'it leads elsewhere now').not.to.have.length(0);
+    });
+
+    it('that are as before are asked no sooner when others change', async () => {
+      const acme = tenant('acme');
+      const hook = world.hook();
+      hook.obstacle = () => refusal('forbidden', 403);
+      world.registrations = [acme];
+      world.start();
+      for (let minute = 0; minute < 30; minute += 1) {
+        await world.pass(MINUTE);
+        world.registrations = [acme, tenant(`other-${minute}`)];
+      }
+      expect(hook.calls).to.have.length(1);
+      hook.obstacle = () => undefined;
+      world.registrations = [{ ...acme }];
+      await world.pass(MINUTE);
+      expect(hook.calls.length).to.be.above(1);
+    });
+
+    it('find a webhook that was deleted and made anew', async () => {
+      const hook = world.hook();
+      takeAll();
+      const redelivery = world.start();
+      await world.pass(5 * MINUTE);
+      hook.id = 8;
+      hook.sent('lost');
+      await world.pass(5 * MINUTE);
+      expect(hook.asked).to.deep.equal(['lost']);
+      expect(redelivery.statusOf('acme')?.state).to.equal('watched');
+      expect(world.events('redelivery-not-possible')).to.have.length(0);
+    });
+
     it('of a tenant with thousands of webhooks leave room for others', async () => {
       const repositories = Array.from({ length: 2_000 }, (_, n) => ({ owner: 'many', repository: `r-${n}` }));
       const grant = grantOf('many');
