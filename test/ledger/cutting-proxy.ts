@@ -1,14 +1,19 @@
 /** A way to a PostgreSQL server that can be cut, at once or when a certain message passes, and that keeps what was sent. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+/**
+ * `before`: the message does not arrive, and the session breaks. `after`: it arrives, and its answer does not. `silent`: it does
+ * not arrive, and the session does not break. `frozen`: the same for all that follows, of all sessions.
+ */
+type Cut = 'before' | 'after' | 'silent' | 'frozen';
+
 export class CuttingProxy {
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #port = 0;
   /** What clients have sent; a test may empty it. */
   sent = '';
-  /** `before`: the message does not arrive. `after`: it does, and its answer does not. */
-  #trap: { readonly text: string; readonly when: 'before' | 'after' } | undefined;
+  readonly #traps: { readonly text: string; readonly when: Cut }[] = [];
   #frozen = false;
 
   /** `target`: the path of the server's socket. */
@@ -23,22 +28,24 @@ export class CuttingProxy {
         this.#pairs.delete(pair);
       };
       for (const socket of pair) socket.on('error', end).on('close', end);
+      let silenced = false;
       client.on('data', (chunk: Buffer) => {
         if (this.#frozen) return;
         this.sent += chunk.toString('latin1');
-        const trap = this.#trap;
-        if (trap === undefined || !chunk.includes(trap.text)) {
+        const trap = this.#traps.find(({ text }) => chunk.includes(text));
+        if (trap === undefined) {
           server.write(chunk);
           return;
         }
-        this.#trap = undefined;
-        if (trap.when === 'before') end();
-        else {
+        this.#traps.splice(this.#traps.indexOf(trap), 1);
+        if (trap.when === 'frozen') this.#frozen = true;
+        else if (trap.when === 'before') end();
+        else if (trap.when === 'after') {
+          silenced = true;
           server.once('data', end);
           server.write(chunk);
         }
       });
-      let silenced = false;
       server.on('data', (chunk: Buffer) => {
         silenced ||= this.#frozen;
         if (!silenced && this.#pairs.has(pair)) client.write(chunk);
@@ -58,8 +65,8 @@ export class CuttingProxy {
   }
 
   /** Once, when the text passes on its way to the server. */
-  cutAt(text: string, when: 'before' | 'after'): void {
-    this.#trap = { text, when };
+  cutAt(text: string, when: Cut): void {
+    this.#traps.push({ text, when });
   }
 
   /** Takes what comes, and answers nothing. */

@@ -235,6 +235,30 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
       });
     }
 
+    it('during a commit, to a network that drops all packets, has its outcome asked for three seconds', async () => {
+      const ledger = await open({ answerMs: 1_500 });
+      const call = await launching(ledger);
+      proxy.cutAt('commit', 'frozen');
+      const startedAt = performance.now();
+      expect(await rejection(call()))
+        .to.have.property('message')
+        .that.includes('broke during a commit');
+      expect(performance.now() - startedAt).to.be.within(4_000, 6_500);
+    });
+
+    it('during a commit leaves one session that does not answer, and another says what became of it', async () => {
+      const ledger = await open();
+      const call = await launching(ledger);
+      // A session that reads, and from now on is silent.
+      await ledger.job(keyOf(1));
+      proxy.cutAt('commit', 'after');
+      proxy.cutAt('pg_xact_status', 'silent');
+      const startedAt = performance.now();
+      await call();
+      expect(performance.now() - startedAt).to.be.lessThan(4_000);
+      expect(await launches(ledger)).to.equal(1);
+    });
+
     it('in the middle of a transaction has it done again', async () => {
       const ledger = await open();
       const call = await launching(ledger);

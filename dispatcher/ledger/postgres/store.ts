@@ -90,7 +90,9 @@ const MOST_WRITES = 200;
 const MOST_ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 20;
 /** How long the server is asked what became of a commit: a webhook is answered in 10 s. */
-const OUTCOME_LOOKS = 12;
+const OUTCOME_MS = 3 * SECOND;
+/** Of one look: a session that is silent is given up for another. */
+const LOOK_MS = SECOND;
 const OUTCOME_PAUSE_MS = 250;
 
 /** What holds others up is ended by the server: a process that is stopped in the middle of a transaction, a lock. */
@@ -413,11 +415,25 @@ class PostgresStore implements Store {
   }
 
   /** The server keeps what became of each transaction, also over a restart (pg_xact_status of PostgreSQL 10). */
-  async #outcomeOf(transaction: string): Promise<'committed' | 'aborted' | 'unknown'> {
+  #outcomeOf(transaction: string): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const cancel = this.#after(OUTCOME_MS, () => {
+        isOver = true;
+        // A look on its way may wait for a session longer than that.
+        resolve('unknown');
+      });
+      this.#lookFor(transaction, () => isOver)
+        .then(resolve, reject)
+        .finally(cancel);
+    });
+  }
+
+  async #lookFor(transaction: string, isOver: () => boolean): Promise<Outcome> {
     const query = { sql: 'select pg_xact_status($1::xid8) as status', parameters: [transaction] };
-    for (let look = 0; look < OUTCOME_LOOKS; look += 1) {
+    while (!isOver()) {
       try {
-        const { rows } = await this.#reading.use((connection) => connection.ask(query));
+        const { rows } = await this.#reading.use((connection) => connection.ask(query, LOOK_MS));
         const [status] = z.array(z.object({ status: z.string().nullable() })).parse(rows);
         if (status?.status === 'committed' || status?.status === 'aborted') return status.status;
       } catch {
@@ -556,6 +572,8 @@ class PostgresStore implements Store {
     }
   }
 }
+
+type Outcome = 'committed' | 'aborted' | 'unknown';
 
 /** The first call of a generator takes no answer. */
 const NOTHING: QueryResult = { rows: [], changed: 0 };
