@@ -41,6 +41,20 @@ export async function exportedPlatform(
   return !(await exists(dispatcherFile)) && (await exists(usual)) ? usual : undefined;
 }
 
+/**
+ * What is in force beside the registrations, where another file is proposed in its place: dispatcher.yaml, or else a
+ * platform.json. Undefined where the proposed one is one of these two: it may be a stranger's, and so may the other.
+ */
+export async function inForceBeside(
+  { dispatcherFile }: ConfigurationFiles,
+  proposed: string,
+): Promise<{ readonly config: string } | { readonly platform: string } | undefined> {
+  const usual = join(dirname(dispatcherFile), EXPORT);
+  if (proposed === dispatcherFile || proposed === usual) return undefined;
+  if (await exists(dispatcherFile)) return { config: dispatcherFile };
+  return (await exists(usual)) ? { platform: usual } : undefined;
+}
+
 /** A platform.json that nothing is checked with, as a dispatcher.yaml is beside it and neither was named. */
 export async function unusedExport({ dispatcherFile }: ConfigurationFiles, named: Named): Promise<string | undefined> {
   if (named.platform !== undefined || named.config !== undefined) return undefined;

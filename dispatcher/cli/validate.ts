@@ -7,7 +7,7 @@ import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration, wholeFile } from '../config/load.ts';
 import { CertificateError, readKeyPair } from '../http/certificate.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
-import { configurationFiles, exportedPlatform, unusedExport } from './configuration-files.ts';
+import { configurationFiles, exportedPlatform, inForceBeside, unusedExport } from './configuration-files.ts';
 import { counted, printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
@@ -54,7 +54,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--base <folder>', 'tell what changes for whom, compared with the configuration in this folder')
     .option(
       '--proposed <file>',
-      'a dispatcher.yaml or platform.json that is not in force: its problems, and what it would change for whom; read as text, and the registrations are judged by it only without --config and --platform',
+      'a dispatcher.yaml or platform.json that is not in force: its problems, and what it would change for whom; read as text, and the registrations are judged by it only where nothing else is: no --config, no --platform, no other file beside them',
     )
     .option('--summary <file>', 'append a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY')
     .addHelpText(
@@ -66,11 +66,12 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
 
 async function validate(
   folder: string,
-  options: ValidateOptions,
+  written: ValidateOptions,
   { command, terminal }: { readonly command: Command; readonly terminal: Terminal },
 ): Promise<void> {
-  const { base, summary } = options;
+  const { base, summary } = written;
   const at = (path: string): string => resolve(terminal.workingFolder, path);
+  const options = { ...written, ...(await inForce(folder, written, at)) };
   if (base !== undefined && !(await isFolder(at(base)))) command.error(`error: there is no folder ${printable(base)}`);
   const proposed = options.proposed === undefined ? undefined : platformText(at(options.proposed));
   const { registrationsFolder } = await configurationFiles(at(folder), undefined);
@@ -116,7 +117,18 @@ function platformText(file: string): PlatformText {
   return { file, kind: file.endsWith('.json') ? 'platform.json' : 'dispatcher.yaml' };
 }
 
-/** The file that was named to judge the registrations. */
+/** What a proposed file is compared with where nothing else was named. */
+async function inForce(
+  folder: string,
+  { base, config, platform, proposed }: ValidateOptions,
+  at: (path: string) => string,
+): Promise<Pick<ValidateOptions, 'config' | 'platform'> | undefined> {
+  const isNamed = base !== undefined || config !== undefined || platform !== undefined;
+  if (proposed === undefined || isNamed) return undefined;
+  return await inForceBeside(await configurationFiles(at(folder), undefined), at(proposed));
+}
+
+/** The file that judges the registrations. */
 function judgeOf({ config, platform }: ValidateOptions, at: (path: string) => string): PlatformText | undefined {
   if (platform !== undefined) return { file: at(platform), kind: 'platform.json' };
   return config === undefined ? undefined : { file: at(config), kind: 'dispatcher.yaml' };

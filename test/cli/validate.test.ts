@@ -526,6 +526,24 @@ describe('shr validate', () => {
         expect(out.match(/head\/registrations\/acme\.yaml:1:15/g)).to.have.length(1);
       });
 
+      it('is compared with what is beside the registrations, and no secret of it is said to be missing', async () => {
+        for (const file of ['proposed.yaml', 'base/proposed.yaml']) {
+          await write(file, platform({ acme: { ...acme, limits: { maxRunners: 20, maxCpu: 4 } } }));
+          const { out } = await validate('base', '--proposed', file);
+          expect(out, file).to.include('    limits.maxRunners: 10 → 20 (widened)\n').and.not.include(`note: ${file}`);
+          expect(out, file).to.include('The platform: base/dispatcher.yaml\n');
+        }
+        const { out } = await validate('head', '--proposed', 'proposed.yaml');
+        expect(out).to.include('The platform: proposed.yaml\n');
+        expect(out).to.not.match(/is not set|no such file/);
+        // A pull request brings both: neither is in force.
+        await write('head/dispatcher.yaml', platform({ acme }));
+        await write('head/platform.json', '{}');
+        expect((await validate('head', '--proposed', 'head/platform.json')).out).to.not.include(
+          'The platform: head/dispatcher.yaml',
+        );
+      });
+
       it('runs no code of it, reads no file that it names, follows no link, and shows no variable', async () => {
         const pwned = join(folder, 'pwned');
         const source = `require('node:fs').writeFileSync(${JSON.stringify(pwned)}, '');`;

@@ -53,8 +53,15 @@ export async function inspectAsText(platform: PlatformText, registrationsFolder:
   const inspection = await inspectConfiguration(sources, 'required');
   // A package that is not imported is no mistake of the file.
   const closed = new Set(inspection.platform.closedKinds.map(formatProblem));
-  return { ...inspection, problems: inspection.problems.filter((problem) => !closed.has(formatProblem(problem))) };
+  return {
+    ...inspection,
+    problems: inspection.problems.filter((problem) => !closed.has(formatProblem(problem))),
+    notes: inspection.notes.filter(({ message }) => !UNSEEN.test(message)),
+  };
 }
+
+/** Of the variables and files that it refers to. None is looked at, so that none can be said to be missing. */
+const UNSEEN = /^the variable \S+ is not set$|: there is no such file$/;
 
 export function problemsOf({ platformProblems }: Inspection, { file }: PlatformText): readonly Problem[] {
   return platformProblems.filter((problem) => problem.file === file);
