@@ -119,11 +119,14 @@ export async function readLog(
   return { deliveries, unreadable: answer.data.length - deliveries.length, next: answer.nextCursor };
 }
 
-/** `gone`: GitHub does not have it any more. */
+/**
+ * `gone`: GitHub does not have it any more. `refused`: it has it, and does not send it again now. Of a log that these
+ * credentials have just read: a 404 may mean that they may not send again.
+ */
 export async function redeliver(
   caller: Caller,
   { place, hook, delivery }: { readonly place: HookPlace; readonly hook: number | null; readonly delivery: string },
-): Promise<'asked' | 'gone'> {
+): Promise<'asked' | 'gone' | 'refused'> {
   const { route, parameters } = routeOf(place, '/deliveries/{delivery_id}/attempts', hook);
   const answer = await caller.call({
     method: 'POST',
@@ -133,7 +136,19 @@ export async function redeliver(
     answer: z.unknown(),
     accept: [400, 404, 410, 422],
   });
-  return answer.accepted ? 'gone' : 'asked';
+  if (!answer.accepted) return 'asked';
+  const own = routeOf(place, '/deliveries/{delivery_id}', hook);
+  const kept = await caller.call({
+    method: 'GET',
+    route: own.route,
+    parameters: { ...own.parameters, delivery_id: delivery },
+    purpose: 'verify',
+    answer: z.unknown(),
+    accept: [404, 410],
+  });
+  if (kept.accepted) return 'gone';
+  if (answer.status !== 404) return 'refused';
+  throw new GithubError('not-found', `POST ${route}`, `GitHub answered 404: ${answer.message}`, { status: 404 });
 }
 
 /** What to do where GitHub does not show the webhooks, or does not send again. */

@@ -174,6 +174,32 @@ describe("GitHub's log of deliveries", () => {
       expect(server.asked).to.have.length(2);
     });
 
+    for (const [status, kept, outcome] of [
+      [404, false, 'gone'],
+      [410, false, 'gone'],
+      [422, false, 'gone'],
+      [422, true, 'refused'],
+      [400, true, 'refused'],
+    ] as const) {
+      it(`that ${kept ? 'still has' : 'no longer has'} what is refused with ${status}: ${outcome}`, async () => {
+        const caller = await start(({ method }) =>
+          method === 'POST'
+            ? { status, body: { message: 'no' } }
+            : { status: kept ? 200 : 404, body: kept ? { id: 7 } : { message: 'Not Found' } },
+        );
+        expect(await redeliver(caller, { place: acme, hook: 1, delivery: '7' })).to.equal(outcome);
+      });
+    }
+
+    it('that still has what it hides from the call that would send it again: not allowed', async () => {
+      const caller = await start(({ method }) =>
+        method === 'POST' ? { status: 404, body: { message: 'Not Found' } } : { body: { id: 7 } },
+      );
+      const error = await failureOf(redeliver(caller, { place: acme, hook: 1, delivery: '7' }), 'not-found');
+      expect(isNotAllowed(error)).to.equal(true);
+      expect(error.message).to.include('404');
+    });
+
     it('is a page of a proxy where that answers', async () => {
       const caller = await start(() => ({
         body: '<html><title>Sign in</title></html>',

@@ -461,6 +461,7 @@ export class Redelivery {
     const { ledger, metrics } = this.#options;
     let refusal: GithubError | undefined;
     let asked = 0;
+    let gone = 0;
     const untouched: DueDelivery[] = [];
     await mapLimited(due, ASKS_AT_ONCE, async (delivery) => {
       if (refusal !== undefined || this.#stopping.signal.aborted) {
@@ -469,8 +470,10 @@ export class Redelivery {
       }
       try {
         const answer = await redeliver(caller, { place, hook: hook.id, delivery: delivery.deliveryId });
-        if (answer === 'gone') await ledger.giveUpRedelivery(log, delivery.guid, this.#nowMs());
-        else asked += 1;
+        if (answer === 'gone') {
+          await ledger.giveUpRedelivery(log, delivery.guid, this.#nowMs());
+          gone += 1;
+        } else if (answer === 'asked') asked += 1;
       } catch (error) {
         if (!(error instanceof GithubError)) throw error;
         // It may have been done: the attempt counts.
@@ -480,6 +483,13 @@ export class Redelivery {
       }
     });
     metrics.missedDeliveries('asked', asked);
+    metrics.missedDeliveries('given-up', gone);
+    if (gone > 0) {
+      this.#options.log.warn('deliveries-given-up', {
+        ...{ deliveries: log, givenUp: gone },
+        reason: 'GitHub does not have them any more: polling has the jobs that still wait',
+      });
+    }
     if (untouched.length > 0) {
       const nowMs = this.#nowMs();
       await ledger.takeBackRedeliveries(log, untouched, { dueAtMs: nowMs, nowMs });

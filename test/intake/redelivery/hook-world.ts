@@ -38,6 +38,8 @@ export class Hook implements Caller {
   obstacle: (call: Pick<GithubCall<unknown>, 'method' | 'route'>) => GithubError | undefined = () => undefined;
   /** The answer to what is sent again; undefined: nobody takes it. */
   receive: (entry: Entry) => Promise<number> = async () => 202;
+  /** The status with which it sends nothing again, although it has it. */
+  refuses: number | undefined;
   /** It names a next page after each. */
   isEndless = false;
   /** Its answers never come. */
@@ -86,6 +88,10 @@ export class Hook implements Caller {
     if (refused !== undefined) throw refused;
     if ((parameters['hook_id'] ?? this.id) !== this.id) throw refusal('not-found', 404);
     if (method === 'POST') return await this.#redeliver(call, id);
+    if (route.endsWith('/{delivery_id}')) {
+      const isKept = this.entries.some((entry) => entry.id === id);
+      return isKept ? answer(call, {}) : { accepted: true, status: 404, message: 'Not Found' };
+    }
     if (route.endsWith('/config')) return answer(call, { url: this.url });
     if (!route.endsWith('/deliveries'))
       return answer(call, this.url === '' ? [] : [{ id: this.id, config: { url: this.url } }]);
@@ -102,7 +108,11 @@ export class Hook implements Caller {
 
   async #redeliver<T>(call: GithubCall<T>, id: number): Promise<GithubAnswer<T>> {
     const entry = this.entries.find((one) => one.id === id);
-    if (entry === undefined) return { accepted: true, status: 404, message: 'Not Found' };
+    const refused = entry === undefined ? 404 : this.refuses;
+    if (entry === undefined || refused !== undefined) {
+      if (call.accept?.includes(refused ?? 404) !== true) throw refusal('not-found', refused ?? 404);
+      return { accepted: true, status: refused ?? 404, message: 'Not Found' };
+    }
     const status = await this.receive(entry);
     const { id: _, ...same } = entry;
     this.sent(entry.guid, { ...same, atMs: this.#clock.now(), redelivery: true, status });

@@ -284,6 +284,23 @@ describe('redelivery', function () {
     world.start();
     await world.pass(60 * MINUTE);
     expect(hook.calls.filter(({ method }) => method === 'POST')).to.have.length(1);
+    expect(world.counts.get('given-up')).to.equal(1);
+    const [given, ...others] = world.events('deliveries-given-up');
+    expect(given).to.include({ givenUp: 1 });
+    expect(given?.['reason']).to.include('GitHub does not have them any more');
+    expect(others).to.have.length(0);
+  });
+
+  it('asks again for what GitHub does not send again now, although it has it', async () => {
+    const hook = world.hook();
+    hook.sent('lost');
+    hook.refuses = 422;
+    takeAll();
+    world.start();
+    await world.pass(5 * MINUTE);
+    hook.refuses = undefined;
+    await world.pass(30 * MINUTE);
+    expect(world.counts.get('arrived')).to.equal(1);
   });
 
   describe('which webhook is ours', () => {
@@ -345,6 +362,21 @@ describe('redelivery', function () {
       await world.pass(10 * 60 * MINUTE);
       expect(redelivery.statusOf('acme')?.state).to.equal('not-allowed');
       hook.obstacle = () => undefined;
+      takeAll();
+      await world.pass(61 * MINUTE);
+      expect(world.counts.get('arrived')).to.equal(1);
+    });
+
+    it('that may read and are shown no way to send again do not make a delivery gone', async () => {
+      const hook = world.hook();
+      hook.sent('lost');
+      hook.refuses = 404;
+      const redelivery = world.start();
+      await world.pass(10 * 60 * MINUTE);
+      expect(redelivery.statusOf('acme')?.state).to.equal('not-allowed');
+      expect(redelivery.statusOf('acme')?.cure).to.include('admin:org_hook');
+      expect(world.events('redelivery-not-possible')).to.have.length(1);
+      hook.refuses = undefined;
       takeAll();
       await world.pass(61 * MINUTE);
       expect(world.counts.get('arrived')).to.equal(1);
