@@ -90,6 +90,20 @@ function isGranted(grant: Grant, field: 'credentials' | 'backends' | 'backendKin
   return field === 'backends' ? matchesAny(grant.backends, name) : grant[field].includes(name);
 }
 
+/** A backend that the tenant may use: one of the platform's (`names`), or else one of its own. Undefined: none. */
+export function offeredBackend(
+  { backends, backendKinds }: Grant,
+  names: readonly string[],
+):
+  | { readonly use: string; readonly kind?: undefined }
+  | { readonly kind: string; readonly use?: undefined }
+  | undefined {
+  const use = names.find((name) => matchesAny(backends, name));
+  if (use !== undefined) return { use };
+  const [kind] = backendKinds;
+  return kind === undefined ? undefined : { kind };
+}
+
 export function holdRunners(reading: Reading, grant: Grant, asked: number): void {
   if (asked <= (grant.limits.maxRunners ?? Number.POSITIVE_INFINITY)) return;
   refuse(reading, ['maxRunners'], grant, { field: 'limits.maxRunners', what: `${asked} runners`, value: asked });

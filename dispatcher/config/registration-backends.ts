@@ -1,8 +1,11 @@
 /** `backends` of a registration: its own ones, and those it takes from dispatcher.yaml. */
 
+import { placeOf } from '../admission/grants.ts';
+import { quote } from '../labels/values.ts';
 import type { Path } from '../model/problem.ts';
-import type { Backend } from '../model/registration.ts';
-import { holdNamed } from './held-claim.ts';
+import type { Backend, Grant } from '../model/registration.ts';
+import type { Platform } from './dispatcher.ts';
+import { holdNamed, offeredBackend } from './held-claim.ts';
 import type { Reading } from './reading.ts';
 import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
@@ -16,6 +19,11 @@ export async function readBackends(
   context: RegistrationContext,
   maxRunners: number,
 ): Promise<readonly Backend[]> {
+  const { grant, platform } = context;
+  if (grant !== undefined && !reading.mentions(['backends'])) {
+    reading.problem(['backends'], 'it is missing', missingCure(grant, platform));
+    return [];
+  }
   const files = reading.section(['backends'], form.backends) ?? [];
   const backends: Backend[] = [];
   const names = new Map<string, number>();
@@ -53,6 +61,17 @@ export async function readBackends(
     );
   }
   return backends;
+}
+
+/** One that the tenant may use: any other example would be its next problem. */
+function missingCure(grant: Grant, { backends }: Pick<Platform, 'backends'>): string {
+  const offer = offeredBackend(grant, [...backends.keys()]);
+  if (offer === undefined) {
+    const place = placeOf(grant, 'backends');
+    return `Tenant ${quote(grant.tenant)} was not granted any yet: it needs \`tenants.${grant.tenant}.backends\` or \`backendKinds\` (${place}).`;
+  }
+  const entry = offer.use === undefined ? `kind: ${offer.kind}` : `use: ${offer.use}`;
+  return `Add it, such as \`backends: [{ ${entry} }]\`.`;
 }
 
 type BackendEntry = RegistrationFile['backends'][number];

@@ -113,11 +113,113 @@ describe('shr init tenant', () => {
     const valid = await shr(['validate'], folder);
     expect(valid.out).to.include('there is no registration yet. Write NAME.yaml in it').and.include('0 problems');
     expect(valid.code).to.equal(0);
-    await copyFile(join(folder, 'registrations/acme.example.yaml'), join(folder, 'registrations/web.yaml'));
+    await copyFile(join(folder, 'registrations/web.example.yaml'), join(folder, 'registrations/web.yaml'));
     expect((await shr(['validate'], folder)).out).to.include(
       'To grant it, write `tenants.web.backendKinds: [docker]` (dispatcher.yaml:',
     );
     await rm(platform, { recursive: true });
+  });
+
+  const withTenants = async (tenants: Readonly<Record<string, object>>, more: object = {}): Promise<string> => {
+    const platform = await mkdtemp(join(tmpdir(), 'shr-platform-'));
+    try {
+      const dispatcher = { id: 'shr', adminToken: '${env:A}', ...more, tenants };
+      await writeFile(join(platform, 'dispatcher.yaml'), stringify(dispatcher));
+      const exported = join(folder, 'exported.json');
+      expect(await shr(['platform', 'export', '--out', exported], platform)).to.include({ code: 0 });
+    } finally {
+      await rm(platform, { recursive: true });
+    }
+    return 'exported.json';
+  };
+  const backends = { 'build-host': { kind: 'docker', maxRunners: 4 }, 'build-arm': { kind: 'docker' } };
+
+  it('makes an example of what each tenant was granted, which has no problems as its registration', async () => {
+    const powers = { images: ['ghcr.io/acme/*'] };
+    const exported = await withTenants(
+      {
+        web: {
+          hosts: ['github.com'],
+          repositories: ['acme/web', 'acme/web-*'],
+          labels: ['serverless-hosted-runner'],
+          backends: ['build-host'],
+          limits: { maxRunners: 6, maxCpu: 1, maxMemoryGiB: 2, maxTimeout: '2h' },
+          powers,
+        },
+        'data-1': {
+          registrations: ['data-*'],
+          hosts: ['ghes.acme.example'],
+          owners: ['data'],
+          runnerGroups: ['data runners'],
+          labels: ['data-*'],
+          credentials: ['app'],
+          backends: ['*-arm'],
+          powers: { images: ['registry.acme.example/data/runner:*'] },
+        },
+        glob: {
+          hosts: ['github.com'],
+          repositories: ['acme/glob-*'],
+          labels: ['glob-?'],
+          backends: ['build-host'],
+          powers,
+        },
+        own: { trusted: true },
+      },
+      { backends, credentials: { app: { host: 'ghes.acme.example', token: '${env:B}' } } },
+    );
+    expect(await init('--platform', exported, '--organization', 'acme')).to.include({ code: 0, error: '' });
+    for (const [example, name] of [
+      ['web', 'web'],
+      ['data-runner', 'data-runner'],
+      ['glob', 'glob'],
+    ]) {
+      await copyFile(join(folder, `registrations/${example}.example.yaml`), join(folder, `registrations/${name}.yaml`));
+    }
+    const valid = await shr(['validate'], folder);
+    expect(valid.out).to.match(/4 files, 0 problems, \d+ notes?\n$/);
+    const web: unknown = parse(await text('registrations/web.yaml'));
+    expect(web).to.deep.include({
+      repositories: ['acme/web'],
+      credentials: { token: '${env:TENANT_WEB_TOKEN}' },
+      backends: [{ use: 'build-host' }],
+      maxRunners: 4,
+    });
+    const owners = await text('.github/CODEOWNERS');
+    expect(owners).to.include('/registrations/web.yaml').and.not.include('/registrations/acme.yaml');
+    expect(await text('README.md'))
+      .to.include('TENANT_WEB_TOKEN')
+      .and.not.include('TENANT_ACME');
+  });
+
+  it('makes one example where --name says whose', async () => {
+    const tenant = (name: string) => ({
+      hosts: ['github.com'],
+      owners: [name],
+      labels: ['*'],
+      backends: ['build-arm'],
+    });
+    const exported = await withTenants({ web: tenant('web'), api: tenant('api') }, { backends });
+    const { out } = await init('--platform', exported, '--name', 'api');
+    expect(out).to.include('registrations/api.example.yaml').and.not.include('web.example.yaml');
+    expect(await text('registrations/api.example.yaml'))
+      .to.include('api/name')
+      .and.include('use: build-arm');
+  });
+
+  it('is followed by cures of what was granted, where a registration lacks its backends', async () => {
+    const tenant = { hosts: ['github.com'], repositories: ['a/*'], labels: ['*'] };
+    const exported = await withTenants(
+      { web: { ...tenant, backends: ['build-host'] }, api: { ...tenant, repositories: ['b/*'] } },
+      { backends },
+    );
+    await init('--platform', exported);
+    for (const name of ['web', 'api']) await writeFile(join(folder, `registrations/${name}.yaml`), 'labels: [x]\n');
+    const { out } = await shr(['validate'], folder);
+    expect(await text('registrations/api.example.yaml')).to.include('# You were granted none yet: ask');
+    expect(out).to.include('it is missing. Add it, such as `backends: [{ use: build-host }]`.');
+    expect(out).to.match(
+      /Tenant `api` was not granted any yet: it needs `tenants\.api\.backends` or `backendKinds` \(/,
+    );
   });
 
   it('keeps what is there', async () => {

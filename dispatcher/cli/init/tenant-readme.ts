@@ -9,7 +9,7 @@ One file in \`registrations/\` says whose GitHub Actions jobs are served, by whi
 
 ## Join
 
-1. **Write** \`registrations/NAME.yaml\`, after the example in that folder. NAME is your tenant's name as the platform team knows it:
+1. **Write** \`registrations/NAME.yaml\`, after the example in that folder: \`NAME.example.yaml\`, if there is one, is made of what you were granted. NAME is your tenant's name as the platform team knows it:
    lower-case letters, digits and inner hyphens.
 2. **Secrets** never stand in the file. Seal them with the platform's public key, for your registration and the field alone, and put what
    is printed in their place. Or hand them to the platform team, and write a reference such as \`\${env:${variable}}\`.

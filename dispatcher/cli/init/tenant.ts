@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { stringify } from 'yaml';
+import { readExportedPlatform } from '../../config/exported-platform.ts';
 import { fileProblem } from '../../config/files.ts';
+import { DISPATCHER_BOUNDS } from '../../config/load.ts';
 import { hasDispatcherFile, hasExport } from '../configuration-files.ts';
 import { folderProblem, makeFolder } from '../make-folder.ts';
 import { printable, printJson } from '../output.ts';
@@ -11,11 +12,12 @@ import { shownPath } from '../shown-path.ts';
 import type { Terminal } from '../terminal.ts';
 import { parseName, parseOrganization, parseRepository } from './names.ts';
 import { gitWarnings, type NewFile, schemaText, writeNew } from './new-file.ts';
+import { type Example, grantedExamples, usualExample } from './tenant-example.ts';
 import { readmeText } from './tenant-readme.ts';
 import { type Sources, workflowTexts } from './tenant-workflows.ts';
 
 interface TenantOptions {
-  readonly name: string;
+  readonly name?: string;
   readonly organization: string;
   readonly sources: string;
   readonly ref: string;
@@ -24,6 +26,7 @@ interface TenantOptions {
 }
 
 /** Stand for what was not given, and are told in what comes next. */
+const USUAL_NAME = 'acme';
 const NO_SOURCES = 'OWNER/serverless-hosted-runner';
 const NO_REF = 'COMMIT';
 
@@ -33,7 +36,12 @@ export function tenantCommand(terminal: Terminal): Command {
       'write a repository in which tenants register by pull request: README, CODEOWNERS, workflows, an example',
     )
     .argument('<folder>', 'where to write')
-    .addOption(new Option('--name <name>', 'name of the example').default('acme').argParser(parseName))
+    .addOption(
+      new Option(
+        '--name <name>',
+        'name of the example (default: one for each tenant of platform.json, or acme)',
+      ).argParser(parseName),
+    )
     .addOption(
       new Option('--organization <name>', 'whose jobs the example serves').default('acme').argParser(parseOrganization),
     )
@@ -74,7 +82,8 @@ async function initTenant(folder: string, options: TenantOptions, terminal: Term
   }
   // One that is there stays: see below.
   const hasPlatform = platform !== undefined || (await hasExport(root));
-  const files = filesOf(root, options, { platform, hasPlatform });
+  const examples = await examplesOf(root, options, { platform, hasPlatform });
+  const files = filesOf(root, options, { platform, hasPlatform, examples });
   const written: string[] = [];
   const kept: string[] = [];
   try {
@@ -101,68 +110,57 @@ async function initTenant(folder: string, options: TenantOptions, terminal: Term
   for (const warning of warnings) terminal.error(`shr: ${printable(warning)}\n`);
 }
 
+/** Of the platform.json that is or will be there: others' tenants are no example. What cannot be read is told by `validate`. */
+async function examplesOf(
+  root: string,
+  { name, organization }: TenantOptions,
+  { platform, hasPlatform }: { readonly platform: string | undefined; readonly hasPlatform: boolean },
+): Promise<readonly Example[]> {
+  const called = name ?? USUAL_NAME;
+  const usual = [{ name: called, text: usualExample(called, organization) }];
+  if (!hasPlatform) return usual;
+  const text = await readFile(join(root, 'platform.json'), 'utf8').catch(() => platform);
+  if (text === undefined) return usual;
+  const { platform: offered, reading } = await readExportedPlatform('platform.json', text, DISPATCHER_BOUNDS);
+  if (reading.problemCount > 0) return usual;
+  const examples = grantedExamples({ ...offered, tenants: offered.tenants ?? [] }, name, organization);
+  return examples.length > 0 ? examples : usual;
+}
+
+interface Content {
+  readonly platform: string | undefined;
+  readonly hasPlatform: boolean;
+  readonly examples: readonly Example[];
+}
+
 function filesOf(
   root: string,
   options: TenantOptions,
-  { platform, hasPlatform }: { readonly platform: string | undefined; readonly hasPlatform: boolean },
+  { platform, hasPlatform, examples }: Content,
 ): readonly NewFile[] {
   const sources: Sources = { repository: options.sources, ref: options.ref };
   const shared = { mode: 0o644, git: 'always' } as const;
   const file = (path: string, text: string): NewFile => ({ path: join(root, path), text, ...shared });
-  // A grant decides what may stand in an example: with one at hand it is only shown, and not read.
-  const example = `registrations/${options.name}${hasPlatform ? '.example' : ''}.yaml`;
+  const names = examples.map(({ name }) => name);
+  // Tenants write their own files: where a grant is known, an example is only shown, and not read.
+  const ending = hasPlatform ? '.example.yaml' : '.yaml';
   return [
-    file('README.md', readmeText(options.name, sources)),
-    file('.github/CODEOWNERS', codeOwners(options)),
+    file('README.md', readmeText(names[0] ?? USUAL_NAME, sources)),
+    file('.github/CODEOWNERS', codeOwners(options, names)),
     ...Object.entries(workflowTexts(sources)).map(([name, text]) => file(`.github/workflows/${name}`, text)),
-    file(example, exampleText(options)),
+    ...examples.map(({ name, text }) => file(`registrations/${name}${ending}`, text)),
     file('registrations/registration.schema.json', schemaText('registration')),
     file('.gitignore', 'secrets/\n*.pem\n.env\n'),
     ...(platform === undefined ? [] : [file('platform.json', platform)]),
   ];
 }
 
-function codeOwners({ name, organization }: TenantOptions): string {
+function codeOwners({ organization }: TenantOptions, names: readonly string[]): string {
   return `# Who has to approve what; the last matching line counts. Protect the branch with "Require review from Code Owners".
 *                              @${organization}/platform
 /registrations/                @${organization}/platform
 # One line for each tenant, so that its own team approves its own file:
-# /registrations/${name}.yaml  @${organization}/${name} @${organization}/platform
-`;
-}
-
-function exampleText({ name, organization }: TenantOptions): string {
-  const variable = `TENANT_${name.toUpperCase().replaceAll('-', '_')}_TOKEN`;
-  return `# yaml-language-server: $schema=registration.schema.json
-#
-# The file's name is the registration's name. Every field: docs/registrations.md of serverless-hosted-runner.
-
-organization: ${stringify(organization).trim()}
-
-# Never the secret itself: a variable of the dispatcher, or a value that \`shr seal\` made.
-credentials:
-  token: \${env:${variable}}
-
-# A job needs one of these, and may add overrides such as \`cpu-4\`.
-labels:
-  - serverless-hosted-runner
-
-# What a runner is when the labels say nothing.
-defaults:
-  image: ghcr.io/${organization.toLowerCase()}/runner:latest
-  cpu: 2
-  memoryGiB: 4
-
-# How far labels may go. What is absent is not allowed at all.
-policy:
-  maxCpu: 4
-  maxMemoryGiB: 16
-
-# In order of preference. The platform's own are taken with \`use: NAME\`.
-backends:
-  - kind: docker
-
-maxRunners: 10
+${names.map((name) => `# /registrations/${name}.yaml  @${organization}/${name} @${organization}/platform`).join('\n')}
 `;
 }
 
