@@ -97,6 +97,35 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
       expect((await begin(3_000, 4)).due.map(({ guid }) => guid)).to.deep.equal(['f-0', 'g-2', 'f-1', 'g-1']);
     });
 
+    it('take turns by owner first: the many repositories of one are not before the one of another', async () => {
+      const many = Array.from({ length: 50 }, (_, n) =>
+        listed(`f-${n}`, { share: `many ${n}`, deliveredAtMs: 500 + n }),
+      );
+      const few = { share: 'few', installation: 'installation 2' };
+      await note([
+        ...many,
+        listed('g-1', { ...few, deliveredAtMs: 801 }),
+        listed('g-2', { ...few, deliveredAtMs: 802 }),
+      ]);
+      expect((await begin(3_000, 4)).due.map(({ guid }) => guid)).to.deep.equal(['f-0', 'g-1', 'f-1', 'g-2']);
+    });
+
+    it('go on with the owners and repositories that have waited longest since their last turn', async () => {
+      const deliveries = Array.from({ length: 6 }, (_, owner) =>
+        Array.from({ length: 4 }, (_none, n) =>
+          listed(`${owner}-${n}`, {
+            ...{ share: `${owner} ${n % 2}`, installation: `i ${owner}`, deliveredAtMs: owner * 100 + n },
+          }),
+        ),
+      );
+      await note(deliveries.flat());
+      const asked: string[] = [];
+      for (let turn = 0; turn < 6; turn += 1) {
+        asked.push((await begin(3_000 + turn, 2)).due.map(({ guid }) => guid).join(' '));
+      }
+      expect(asked).to.deep.equal(['0-0 1-0', '2-0 3-0', '4-0 5-0', '0-1 1-1', '2-1 3-1', '4-1 5-1']);
+    });
+
     it('have bounds, in which a flood of one share leaves room for others', async () => {
       for (let share = 0; share < MAX_MISSED_OF_LINE / MAX_MISSED_OF_SHARE; share += 1) {
         const flood = Array.from({ length: MAX_MISSED_OF_SHARE + (share === 0 ? 1 : 0) }, (_, n) =>

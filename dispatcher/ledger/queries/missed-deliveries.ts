@@ -164,28 +164,72 @@ export function endHopeless(builder: Builder, log: string, mostAttempts: number,
     .compile();
 }
 
-/** Share by share in turn; of each those that start jobs first, the oldest first. */
+/**
+ * Owner by owner in turn, of each repository by repository, of which those that start jobs go first, the oldest first.
+ * Those come first that have waited longest since GitHub was asked for one of theirs: without it the oldest of a few would
+ * be before all of the others.
+ */
 export function dueMissed(builder: Builder, log: string, nowMs: number, limit: number): Query {
+  const rank = sql.ref('rank');
+  const deliveredAtMs = sql.ref('deliveredAtMs');
+  const shareAskedAtMs = sql<number>`coalesce(${sql.ref('ofShare.askedAtMs')}, 0)`;
+  const ownerAskedAtMs = sql<number>`coalesce(${sql.ref('ofOwner.askedAtMs')}, 0)`;
   return builder
     .selectFrom((query) =>
       query
-        .selectFrom('missedDeliveries')
-        .select(['guid', 'deliveryId', 'rank', 'attempts', 'deliveredAtMs'])
+        .selectFrom((inner) =>
+          inner
+            .selectFrom('missedDeliveries')
+            .select(['guid', 'deliveryId', 'rank', 'attempts', 'deliveredAtMs', 'installation', 'share'])
+            .select(
+              sql<number>`row_number() over (partition by installation, share order by ${rank}, ${deliveredAtMs}, guid)`.as(
+                'turn',
+              ),
+            )
+            .where('log', '=', log)
+            .where('ended', 'is', null)
+            .where('dueAtMs', '<=', nowMs)
+            .as('one'),
+        )
+        .leftJoin(
+          (inner) =>
+            inner
+              .selectFrom('missedDeliveries')
+              .select(['installation', 'share'])
+              .select(({ fn }) => fn.max('changedAtMs').as('askedAtMs'))
+              .where('log', '=', log)
+              .where('attempts', '>', 0)
+              .groupBy(['installation', 'share'])
+              .as('ofShare'),
+          (join) =>
+            join.onRef('ofShare.installation', '=', 'one.installation').onRef('ofShare.share', '=', 'one.share'),
+        )
+        .select(['one.guid', 'one.deliveryId', 'one.rank', 'one.attempts', 'one.deliveredAtMs', 'one.installation'])
         .select(
-          sql<number>`row_number() over (partition by share order by ${sql.ref('rank')}, ${sql.ref('deliveredAtMs')}, guid)`.as(
+          sql<number>`row_number() over (partition by one.installation order by one.turn, ${shareAskedAtMs}, ${sql.ref('one.rank')}, ${sql.ref('one.deliveredAtMs')}, one.guid)`.as(
             'turn',
           ),
         )
-        .where('log', '=', log)
-        .where('ended', 'is', null)
-        .where('dueAtMs', '<=', nowMs)
         .as('due'),
     )
-    .select(['guid', 'deliveryId', 'attempts'])
-    .orderBy('turn')
-    .orderBy('rank')
-    .orderBy('deliveredAtMs')
-    .orderBy('guid')
+    .leftJoin(
+      (inner) =>
+        inner
+          .selectFrom('missedDeliveries')
+          .select('installation')
+          .select(({ fn }) => fn.max('changedAtMs').as('askedAtMs'))
+          .where('log', '=', log)
+          .where('attempts', '>', 0)
+          .groupBy('installation')
+          .as('ofOwner'),
+      (join) => join.onRef('ofOwner.installation', '=', 'due.installation'),
+    )
+    .select(['due.guid', 'due.deliveryId', 'due.attempts'])
+    .orderBy('due.turn')
+    .orderBy(ownerAskedAtMs)
+    .orderBy('due.rank')
+    .orderBy('due.deliveredAtMs')
+    .orderBy('due.guid')
     .limit(atMost(limit))
     .compile();
 }

@@ -145,7 +145,7 @@ export function* beginRedeliveries({ builder }: Context, wanted: WantedRedeliver
   const { log, endpoint, mostAttempts, nowMs, limit } = wanted;
   const arrived = (yield queries.endArrived(builder, log, endpoint, nowMs)).changed;
   const givenUp = (yield queries.endHopeless(builder, log, mostAttempts, nowMs)).changed;
-  const due = (yield queries.dueMissed(builder, log, nowMs, limit)).rows.map(rows.dueDelivery);
+  const due = limit === 0 ? [] : (yield queries.dueMissed(builder, log, nowMs, limit)).rows.map(rows.dueDelivery);
   for (const { guid, attempts } of due) {
     const change = { attempts: attempts + 1, dueAtMs: wanted.nextDueAtMs(attempts + 1), changedAtMs: nowMs };
     yield queries.changeMissed(builder, { log, guid, ...change });
