@@ -204,6 +204,13 @@ export class Redelivery {
       .flatMap((watched) => {
         const state = this.#states.get(watched.log);
         if (state === undefined || state.looking || state.dueMs > nowMs || this.#isAppUnknown(watched)) return [];
+        if (this.#isServedByApp(watched)) {
+          // That is no look: with a thousand repositories none would be left for the App's own log.
+          state.hook = undefined;
+          state.status = undefined;
+          state.dueMs = nowMs + jitter(NO_HOOK_EVERY_MS, this.#options.random);
+          return [];
+        }
         return [{ watched, state }];
       })
       .sort((a, b) => a.state.dueMs - b.state.dueMs);
@@ -306,11 +313,6 @@ export class Redelivery {
   }
 
   async #pass(watched: WatchedLog, state: State): Promise<number> {
-    if (this.#isServedByApp(watched)) {
-      state.hook = undefined;
-      state.status = undefined;
-      return NO_HOOK_EVERY_MS;
-    }
     const hook = await this.#hookOf(watched, state);
     const caller = hook === undefined ? undefined : this.#callerOf(hook.holder, watched);
     if (hook === undefined || caller === undefined) return this.#withoutHook(watched, state);

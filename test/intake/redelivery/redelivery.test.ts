@@ -549,6 +549,25 @@ describe('redelivery', function () {
       expect(world.events('redelivery-not-possible')).to.have.length(0);
     });
 
+    it('of an App with a claim of many repositories find what it loses as soon as with one', async () => {
+      const credentials = { kind: 'app', appId: '12', privateKey: new Secret('x') } as const;
+      const repositories = Array.from({ length: 1_000 }, (_, n) => ({ owner: 'acme', repository: `r-${n}` }));
+      world.registrations = [tenant('acme', { credentials, claim: { kind: 'repositories', repositories } })];
+      const [app, own] = [world.hook('acme', 'app'), world.hook('acme', 'repository')];
+      takeAll(app);
+      const redelivery = world.start();
+      for (const guid of ['one', 'two', 'three']) {
+        await world.pass(11 * MINUTE);
+        app.sent(guid);
+        await world.pass(3 * MINUTE);
+        expect(app.asked.at(-1)).to.equal(guid);
+      }
+      expect(own.calls).to.have.length(0);
+      app.url = 'https://elsewhere.example/';
+      await world.pass(100 * MINUTE);
+      expect(redelivery.statusOf('acme')?.state, 'each repository for itself then').to.equal('watched');
+    });
+
     it('of an App stay first when the configuration changes, and while its webhook is looked up again', async () => {
       const credentials = { kind: 'app', appId: '12', privateKey: new Secret('x') } as const;
       const acme = tenant('acme', { credentials });
