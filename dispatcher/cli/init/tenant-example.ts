@@ -149,7 +149,7 @@ interface Parts {
   readonly maxCpu: number;
   readonly maxMemoryGiB: number;
   readonly backendNote: string;
-  readonly backend: { readonly use?: string; readonly kind?: string };
+  readonly backend: { readonly use?: string | undefined; readonly kind?: string | undefined };
   readonly maxRunners: number;
 }
 
