@@ -660,6 +660,8 @@ export interface ListedDeliveries {
   readonly endpoint: string;
   /** Of one page of the log: the work of the transaction grows with their number. */
   readonly deliveries: readonly ListedDelivery[];
+  /** GUIDs of those that arrived and were answered for good, without a record: these are over. */
+  readonly answered?: readonly string[];
   /** False: they are only compared with what was recorded. */
   readonly isOurs: boolean;
   /** Put in the same transaction. */
@@ -674,6 +676,8 @@ export interface NotedDeliveries {
   readonly missed: number;
   /** How many of those there is no room for. */
   readonly dropped: number;
+  /** How many are over, as they were answered for good. */
+  readonly answered: number;
 }
 
 export interface DueDelivery {

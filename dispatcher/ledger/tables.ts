@@ -92,7 +92,7 @@ export interface MissedDeliveriesTable {
   attempts: number;
   /** When it may be asked next. */
   dueAtMs: number;
-  /** `arrived` or `given-up`; null while it is open. */
+  /** `arrived`, `answered` (for good, though not recorded) or `given-up`; null while it is open. */
   ended: string | null;
   changedAtMs: number;
 }

@@ -38,10 +38,10 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
       await arrive('g-1');
       await arrive('g-2', 'registration/other');
       expect(await note([listed('g-1'), listed('g-2'), listed('g-3')], false)).to.deep.equal({
-        ...{ recorded: 1, missed: 0, dropped: 0 },
+        ...{ recorded: 1, missed: 0, dropped: 0, answered: 0 },
       });
       expect(await note([listed('g-1'), listed('g-2'), listed('g-3')])).to.deep.equal({
-        ...{ recorded: 1, missed: 2, dropped: 0 },
+        ...{ recorded: 1, missed: 2, dropped: 0, answered: 0 },
       });
       expect(await note([listed('g-2'), listed('g-3')]), 'once').to.include({ missed: 0 });
       expect(await at.ledger.openMissed()).to.deep.equal(new Map([[log, 2]]));
@@ -76,6 +76,16 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
       expect([arrived, due.map(({ guid }) => guid)]).to.deep.equal([1, ['g-2']]);
       await arrive('g-2');
       expect(await begin(900_000, 10, 1), 'late is not never').to.deep.equal({ arrived: 1, givenUp: 0, due: [] });
+    });
+
+    it('are over where they were answered for good, though they are not recorded', async () => {
+      await note([listed('g-1'), listed('g-2')]);
+      const answered = { log, line, endpoint, deliveries: [], answered: ['g-1', 'g-3'], isOurs: true, nowMs: 2_500 };
+      expect(await at.ledger.noteListed({ ...answered, isOurs: false })).to.include({ answered: 0 });
+      expect(await at.ledger.noteListed(answered)).to.include({ answered: 1 });
+      expect(await at.ledger.noteListed(answered), 'once').to.include({ answered: 0 });
+      expect((await begin(3_000)).due.map(({ guid }) => guid)).to.deep.equal(['g-2']);
+      expect(await note([listed('g-1')]), 'and not begun anew').to.include({ missed: 0 });
     });
 
     it('have an attempt back that was not made, and end where GitHub has them no more', async () => {

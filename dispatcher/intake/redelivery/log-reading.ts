@@ -74,12 +74,14 @@ export interface ReadingResult {
   readonly missed: number;
   readonly dropped: number;
   readonly unreadable: number;
+  /** How many were sent again and answered for good. */
+  readonly answered: number;
 }
 
 export async function readOn(options: Reading): Promise<ReadingResult> {
   const { ledger, log, line, endpoint, cursorName, isAnswered, nowMs } = options;
   let { position } = options;
-  const sum = { entries: 0, missed: 0, dropped: 0, unreadable: 0 };
+  const sum = { entries: 0, missed: 0, dropped: 0, unreadable: 0, answered: 0 };
   for (let count = 0; count < PAGES_A_LOOK; count += 1) {
     const page = await pageAt(options, position);
     // A cursor that GitHub does not know any more: from the beginning.
@@ -96,11 +98,13 @@ export async function readOn(options: Reading): Promise<ReadingResult> {
       deliveries: page.deliveries
         .filter(({ deliveredAtMs, guid }) => deliveredAtMs >= position.settledToMs && !isAnswered(guid))
         .flatMap(jobDelivery),
+      answered: [...new Set(page.deliveries.map(({ guid }) => guid).filter(isAnswered))],
       cursor: { name: cursorName, value: writePosition(isEnough ? { ...settled, reading: undefined } : settled) },
     });
     sum.entries += page.deliveries.length;
     sum.missed += noted.missed;
     sum.dropped += noted.dropped;
+    sum.answered += noted.answered;
     sum.unreadable += page.unreadable;
     position = settled;
     if (!isOurs && noted.recorded > 0) {

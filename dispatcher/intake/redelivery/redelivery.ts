@@ -413,6 +413,7 @@ export class Redelivery {
     });
     state.position = position;
     log.debug('delivery-log', { deliveries: watched.log, atEnd, ...read });
+    metrics.missedDeliveries('arrived', read.answered);
     const lost = read.missed + read.dropped;
     if (lost > 0) {
       metrics.missedDeliveries('found', read.missed);

@@ -152,6 +152,16 @@ export function endArrived(builder: Builder, log: string, endpoint: string, nowM
     .compile();
 }
 
+export function endAnswered(builder: Builder, log: string, guids: readonly string[], nowMs: number): Query {
+  return builder
+    .updateTable('missedDeliveries')
+    .set({ ended: 'answered', changedAtMs: nowMs })
+    .where('log', '=', log)
+    .where('guid', 'in', guids)
+    .where('ended', 'is', null)
+    .compile();
+}
+
 /** Open ones that were asked for as often as they may be, and whose last time is over. */
 export function endHopeless(builder: Builder, log: string, mostAttempts: number, nowMs: number): Query {
   return builder

@@ -33,8 +33,12 @@ export function* noteListed(context: Context, listed: ListedDeliveries): Step<No
     const news = deliveries.filter(({ guid }) => !recorded.has(guid) && !seen.has(guid));
     if (news.length > 0) noted = yield* noteMissed(context, listed, news);
   }
+  let answered = 0;
+  if (listed.isOurs && listed.answered !== undefined && listed.answered.length > 0) {
+    answered = (yield queries.endAnswered(builder, log, listed.answered, nowMs)).changed;
+  }
   if (cursor !== undefined) yield* putCursor(context, cursor.name, cursor.value, nowMs);
-  return { recorded: recorded.size, ...noted };
+  return { recorded: recorded.size, ...noted, answered };
 }
 
 function* noteMissed(

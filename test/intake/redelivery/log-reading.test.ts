@@ -28,7 +28,7 @@ describe('reading a log of deliveries', () => {
       ledger: {
         noteListed: async (listed) => {
           noted.push(listed);
-          return { recorded: 0, missed: listed.deliveries.length, dropped: 0 };
+          return { recorded: 0, missed: listed.deliveries.length, dropped: 0, answered: 0 };
         },
       },
       isAnswered: () => false,

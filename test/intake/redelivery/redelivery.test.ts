@@ -267,6 +267,21 @@ describe('redelivery', function () {
     expect(hook.asked).to.deep.equal(['refused by a gateway']);
   });
 
+  it('asks no more for what was answered for good when it was sent again', async () => {
+    const hook = world.hook();
+    hook.sent('foreign');
+    hook.sent('of an unknown status');
+    hook.receive = async ({ guid }) => {
+      world.answered.note('registration/acme', guid);
+      return guid === 'foreign' ? 403 : 200;
+    };
+    world.start();
+    await world.pass(5 * 60 * MINUTE);
+    expect([...hook.asked].sort()).to.deep.equal(['foreign', 'of an unknown status']);
+    expect(Object.fromEntries(world.counts)).to.deep.include({ arrived: 2, 'given-up': 0 });
+    expect(world.events('deliveries-given-up')).to.deep.equal([]);
+  });
+
   it('takes for gone what GitHub does not have any more', async () => {
     const hook = world.hook();
     const { id } = hook.sent('lost');
