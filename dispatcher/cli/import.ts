@@ -123,7 +123,8 @@ async function importAll(files: readonly string[], options: ImportOptions, termi
     printJson(terminal, { written: each, problems, ...(granting && { dispatcher: granting, wrongThen: still }) });
     return;
   }
-  print(terminal, { written, problems, folder: shownPath(terminal.workingFolder, at(join(options.out, '..'))) });
+  const folder = shownPath(terminal.workingFolder, at(join(options.out, '..')));
+  print(terminal, { written, problems, folder, isObserving: options.observe === true });
   if (written.length > 0) printGrants(terminal, granting, platform, still);
 }
 
@@ -153,9 +154,13 @@ interface Outcome {
   readonly problems: readonly string[];
   /** With dispatcher.yaml and the registrations. */
   readonly folder: string;
+  readonly isObserving: boolean;
 }
 
-function print(terminal: Terminal, { written, problems, folder }: Outcome): void {
+const BOTH =
+  'They do not only observe: once they are in force, runners are launched for their jobs, also while the other system takes the same jobs. Before that, take it away, give them a label of their own, or write `observe: true` into them (docs/migrate.md).\n';
+
+function print(terminal: Terminal, { written, problems, folder, isObserving }: Outcome): void {
   for (const { file, kept, secrets, variables, ...draft } of written) {
     terminal.out(kept ? `kept ${printable(file)}, it was there\n` : `wrote ${printable(file)}\n`);
     for (const { variable, holds } of secrets) terminal.out(`  secret: set ${printable(`${variable} to ${holds}`)}\n`);
@@ -168,6 +173,7 @@ function print(terminal: Terminal, { written, problems, folder }: Outcome): void
   const count = counted(written.filter(({ kept }) => !kept).length, 'registration');
   const check = ['shr validate', folder].filter((word) => word !== '' && word !== '.').join(' ');
   terminal.out(`${count} written. Check them with \`${printable(check)}\`.\n`);
+  if (!isObserving && written.some(({ kept }) => !kept)) terminal.out(BOTH);
 }
 
 function printGrants(

@@ -938,6 +938,13 @@ B := "{${[field('Type', 'Repo'), field('Url', 'https://github.com/acme/tools'), 
     });
   });
 
+  it('warns that both systems take the same jobs, unless the registrations only observe', async () => {
+    await write({ 'a.yaml': 'githubConfigUrl: https://github.com/acme\n' });
+    expect((await run('a.yaml', '--observe', '--out', 'observing')).out).to.not.include('also while the other system');
+    expect((await run('a.yaml')).out).to.include('also while the other system takes the same jobs');
+    expect((await run('a.yaml')).out).to.not.include('also while the other system');
+  });
+
   it('keeps what is there, and a name from outside stays a name', async () => {
     const set = (name: string) =>
       `kind: AutoscalingRunnerSet\nmetadata: { name: ${JSON.stringify(name)} }\nspec: { githubConfigUrl: https://github.com/acme }\n`;
