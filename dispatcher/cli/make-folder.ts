@@ -1,6 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errorCode } from '../config/files.ts';
+import { errorCode, linkToNothing, linkWords } from '../config/files.ts';
 
 /**
  * Creates missing parents too. Node's `recursive` loops forever in a folder that exists and answers ENOENT to every
@@ -29,6 +29,11 @@ export async function folderProblem(
   switch (code) {
     case undefined:
       return undefined;
+    case 'ENOENT': {
+      const path = error instanceof Error && 'path' in error ? String(error.path) : folder;
+      const link = linkToNothing(path);
+      return link === undefined ? unmade(folder, code) : linkWords(link);
+    }
     case 'EEXIST':
     case 'ENOTDIR': {
       const file = (await fileAbove(error)) ?? folder;
@@ -46,8 +51,12 @@ export async function folderProblem(
     case 'EDQUOT':
       return { message: `there is no space left for ${folder}`, cure: 'Free some space, or name another folder.' };
     default:
-      return { message: `${folder} cannot be made or written (${code})`, cure: 'Name another folder.' };
+      return unmade(folder, code);
   }
+}
+
+function unmade(folder: string, code: string): { readonly message: string; readonly cure: string } {
+  return { message: `${folder} cannot be made or written (${code})`, cure: 'Name another folder.' };
 }
 
 /** The file that is in the way: on the path that the system's error names, or above it. */

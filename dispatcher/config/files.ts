@@ -31,7 +31,7 @@ export interface Files {
 
 /** The message has no subject: it follows the name of the file. */
 export class FileRefused extends Error {
-  readonly kind: 'too-large' | 'not-a-file' | 'outside' | 'not-text';
+  readonly kind: 'too-large' | 'not-a-file' | 'outside' | 'not-text' | 'leads-nowhere';
   readonly cure: string;
   constructor(kind: FileRefused['kind'], message: string, cure: string) {
     super(message);
@@ -65,8 +65,44 @@ export const systemFiles: Files = {
       fs.closeSync(file);
     }
   },
-  list: (folder) => readdir(folder),
+  async list(folder) {
+    try {
+      return await readdir(folder);
+    } catch (error) {
+      const link = errorCode(error) === 'ENOENT' ? linkToNothing(folder) : undefined;
+      throw link === undefined ? error : leadsNowhere(folder, link);
+    }
+  },
 };
+
+interface LinkToNothing {
+  readonly link: string;
+  readonly target: string;
+}
+
+/** The link at this path, or above it, that leads to what is not there. */
+export function linkToNothing(path: string): LinkToNothing | undefined {
+  const target = linkAt(path);
+  if (target !== undefined && !fs.existsSync(path)) return { link: path, target };
+  return dirname(path) === path ? undefined : linkToNothing(dirname(path));
+}
+
+export function linkWords(
+  { link, target }: LinkToNothing,
+  subject = link,
+): { readonly message: string; readonly cure: string } {
+  const from = isAbsolute(target) ? '' : `, seen from ${dirname(link)}`;
+  return {
+    message: `${subject} is a link to ${target}, and nothing is there${from}`,
+    cure: 'Correct the link, or remove it.',
+  };
+}
+
+/** It is missing all the same: those who look for no more than that find the code. */
+function leadsNowhere(folder: string, link: LinkToNothing): FileRefused {
+  const { message, cure } = linkWords(link, link.link === folder ? 'it' : link.link);
+  return Object.assign(new FileRefused('leads-nowhere', message, cure), { code: 'ENOENT' });
+}
 
 function tooLarge(bytes: string, mostBytes: number): FileRefused {
   return new FileRefused(

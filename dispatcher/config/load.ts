@@ -23,7 +23,7 @@ import type {
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { readYaml, type YamlFile } from './document.ts';
 import { isExported, readExportedPlatform } from './exported-platform.ts';
-import { errorCode, type Files, fileProblem, type Within } from './files.ts';
+import { errorCode, FileRefused, type Files, fileProblem, type Within } from './files.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
 import { extendedYaml, memberYaml, SEVERAL } from './layers.ts';
@@ -854,7 +854,11 @@ async function registrationFiles(
     names = await (sources.memory?.names() ?? sources.files.list(folder));
   } catch (error) {
     const { message, cure } = folderProblem(error);
-    if (errorCode(error) === 'ENOENT' && areElsewhere) return NO_ENTRIES;
+    if (errorCode(error) === 'ENOENT' && areElsewhere) {
+      // Somebody meant to have them here as well.
+      if (error instanceof FileRefused) found.file(folder, message, cure, found.notes);
+      return NO_ENTRIES;
+    }
     if (errorCode(error) === 'ENOENT') found.noRegistrations(false, () => found.file(folder, message, cure));
     else found.file(folder, message, cure);
     return NO_ENTRIES;
@@ -891,10 +895,15 @@ async function registrationFiles(
   }
   if (files.length === 0 && quarantined.length === 0 && !areElsewhere)
     found.noRegistrations(true, () =>
-      found.file(folder, 'there is no registration yet', firstRegistrationCure(sources, platform), found.notes),
+      names.includes('registrations')
+        ? found.file(folder, 'there is no registration in it, but `registrations`', ONE_TOO_HIGH, found.notes)
+        : found.file(folder, 'there is no registration yet', firstRegistrationCure(sources, platform), found.notes),
     );
   return { files, quarantined };
 }
+
+const ONE_TOO_HIGH =
+  'If that is the folder with the registrations, name it, or let the link lead to it: none is looked for below.';
 
 function firstRegistrationCure({ exportedPlatform }: ConfigurationSources, { tenants = [] }: Platform): string {
   if (exportedPlatform !== undefined) {
@@ -935,6 +944,7 @@ function onlyGrant(name: string, tenants: TenantLookup | undefined): Grant | und
 }
 
 function folderProblem(error: unknown): { readonly message: string; readonly cure: string } {
+  if (error instanceof FileRefused) return fileProblem(error);
   switch (errorCode(error)) {
     case 'ENOENT':
       return { message: 'there is no such folder', cure: 'Run `shr init`, or name the folder.' };

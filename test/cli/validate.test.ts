@@ -660,6 +660,44 @@ describe('shr validate', () => {
       expect(out).to.include('Nothing changes.');
     }).timeout(60_000);
   });
+
+  describe('of a folder that is a link', () => {
+    const PLATFORM = stringify({ id: 'shr', adminToken: '${env:ADMIN}' });
+
+    beforeEach(async () => {
+      for (const made of ['platform', 'runners/registrations']) await mkdir(join(folder, made), { recursive: true });
+      await write('platform/dispatcher.yaml', PLATFORM);
+      await write('runners/registrations/acme.yaml', registration());
+    });
+
+    it('says where one leads to nothing, as the commands do that would write there', async () => {
+      await write('values.yaml', 'githubConfigUrl: https://github.com/acme\n');
+      await symlink('runners/registrations', join(folder, 'platform/registrations'));
+      const { code, out } = await validate('platform');
+      expect(code).to.equal(1);
+      expect(out).to.match(
+        /^platform\/registrations: it is a link to runners\/registrations, and nothing is there, seen from \S+\/platform\. Correct the link, or remove it\.$/m,
+      );
+      for (const args of [
+        ['init', 'platform'],
+        ['import', 'values.yaml', '--out', 'platform/registrations'],
+      ])
+        expect((await run(...args)).error, args[0]).to.match(
+          /\/platform\/registrations is a link to runners\/registrations, and nothing is there/,
+        );
+      await write('platform/dispatcher.yaml', `${PLATFORM}tenants: {}\nsources: [{ name: t, git: "https://h/x" }]\n`);
+      const beside = await validate('platform');
+      expect(beside.code).to.equal(0);
+      expect(beside.out).to.match(/^note: platform\/registrations: it is a link to runners\/registrations/m);
+    });
+
+    it('says where one leads to the folder above the registrations', async () => {
+      await symlink('../runners', join(folder, 'platform/registrations'));
+      expect((await validate('platform')).out).to.include(
+        'note: platform/registrations: there is no registration in it, but `registrations`. If that is the folder',
+      );
+    });
+  });
 });
 
 /** As `ActionCommand.TryParseV2` and `TryParse` of actions/runner do. */
