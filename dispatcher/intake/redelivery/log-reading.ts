@@ -80,7 +80,7 @@ export interface ReadingResult {
 
 export async function readOn(options: Reading): Promise<ReadingResult> {
   const { ledger, log, line, endpoint, cursorName, isAnswered, nowMs } = options;
-  let { position } = options;
+  let position = untilNow(options.position, options.githubNowMs);
   const sum = { entries: 0, missed: 0, dropped: 0, unreadable: 0, answered: 0 };
   for (let count = 0; count < PAGES_A_LOOK; count += 1) {
     const page = await pageAt(options, position);
@@ -135,6 +135,14 @@ async function pageAt({ page }: Reading, { reading }: LogPosition): Promise<LogP
   }
 }
 
+/**
+ * That server's clock was ahead and is right again: until it is as late as it said, each new entry would be older than
+ * all that is known. What was recorded meanwhile is known, so to read too much costs nothing but calls.
+ */
+function untilNow(position: LogPosition, githubNowMs: number): LogPosition {
+  return position.settledToMs <= githubNowMs ? position : { ...position, settledToMs: githubNowMs - FIRST_LOOK_MS };
+}
+
 function advanced(
   { settledToMs, reading, proven }: LogPosition,
   { deliveries, next }: LogPage,
@@ -142,8 +150,7 @@ function advanced(
 ): { readonly next: LogPosition; readonly atEnd: boolean } {
   const times = deliveries.map(({ deliveredAtMs }) => deliveredAtMs);
   // An entry of a time to come would end all reading until then.
-  const newestMs = Math.min(Math.max(settledToMs, ...times), githubNowMs + OVERLAP_MS);
-  const headMs = reading?.headMs ?? newestMs;
+  const headMs = Math.min(reading?.headMs ?? Math.max(settledToMs, ...times), githubNowMs);
   const pages = (reading?.pages ?? 0) + 1;
   const atEnd = next === undefined || next === reading?.cursor || Math.min(...times) < settledToMs;
   if (next !== undefined && !atEnd && pages < MOST_PAGES) {

@@ -44,6 +44,32 @@ describe('reading a log of deliveries', () => {
     expect([entries, unreadable]).to.deep.equal([100, 1_900]);
   });
 
+  it('goes on at the present once the clock of that GitHub is right again, which was ahead', async () => {
+    const position = { settledToMs: githubNowMs + 24 * HOUR, proven: false };
+    const { noted, position: after } = await read([entry('lost')], { position });
+    expect(noted.map(({ deliveries }) => deliveries.map(({ guid }) => guid))).to.deep.equal([['lost']]);
+    expect(after.settledToMs).to.be.at.most(githubNowMs);
+    const lastMs = githubNowMs - 7 * 60_000;
+    const later = await read([entry('older', { deliveredAtMs: lastMs - 1 }), entry('newer')], {
+      position: { settledToMs: lastMs, proven: false },
+    });
+    expect(
+      later.noted[0]?.deliveries.map(({ guid }) => guid),
+      'and otherwise where it was',
+    ).to.deep.equal(['newer']);
+  });
+
+  it('never takes for known what is later than the present, or came shortly before', async () => {
+    const ahead = entry('of tomorrow', { deliveredAtMs: githubNowMs + 24 * HOUR });
+    expect((await read([ahead])).position.settledToMs).to.equal(githubNowMs - 5 * 60_000);
+    const reading = { cursor: 'c', headMs: githubNowMs + 24 * HOUR, pages: 3 };
+    const position = { settledToMs: githubNowMs - HOUR, reading, proven: false };
+    const begun = await read([entry('g')], { position });
+    expect(begun.position, 'nor of a reading that began before').to.deep.equal({
+      ...{ settledToMs: githubNowMs - 5 * 60_000, proven: false },
+    });
+  });
+
   it('keeps whose log it is in few characters, however many share it', async () => {
     const lineOf = async (line: string) => (await read([entry('g')], { line })).noted[0]?.line;
     expect(await lineOf('tenant acme')).to.equal('tenant acme');
