@@ -420,7 +420,7 @@ export class Redelivery {
       metrics.missedDeliveries('dropped', read.dropped);
       log.warn('deliveries-missed', {
         ...{ deliveries: watched.log, missed: read.missed, dropped: read.dropped },
-        reason: 'GitHub sent them, and they were not recorded here: they are asked for again',
+        reason: `GitHub sent them, and they were not recorded here: ${whatBecomesOf(read)}`,
       });
     }
     return atEnd;
@@ -535,6 +535,12 @@ function newState(dueMs: number): State {
 function tells(error: GithubError | undefined): number {
   if (!isNotAllowed(error)) return 2;
   return error.kind === 'unauthorized' ? 0 : 1;
+}
+
+function whatBecomesOf({ missed, dropped }: { readonly missed: number; readonly dropped: number }): string {
+  if (dropped === 0) return 'they are asked for again';
+  const left = `${missed === 0 ? '' : `${missed} to be asked for again; `}for ${dropped} there is no room beside the others that are open`;
+  return `${left}: polling finds their jobs, and GitHub's own page of the webhook can send them again`;
 }
 
 function missingWords(found: 'none' | 'several', { path }: WatchedLog): string {

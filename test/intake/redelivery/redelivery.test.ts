@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { GithubError } from '../../../dispatcher/github/github.ts';
+import { MAX_MISSED_OF_SHARE } from '../../../dispatcher/ledger/ledger.ts';
 import { Secret } from '../../../dispatcher/model/registration.ts';
 import { grantOf } from '../../registration-fixture.ts';
 import { plainEndpoint, tenant } from '../intake-fixture.ts';
@@ -226,6 +227,28 @@ describe('redelivery', function () {
     expect(hook.asked.filter((guid) => guid.startsWith('small'))).to.have.length(5);
     await world.pass(8 * MINUTE);
     expect(hook.asked).to.have.length(305);
+  });
+
+  it('says which it asks for again, and for which there is no room', async () => {
+    const hook = world.hook();
+    takeAll();
+    world.isHeld = true;
+    hook.sent('one', { repository: 2 });
+    world.start();
+    await world.pass(30_000);
+    const told = () => world.events('deliveries-missed').map(({ reason }) => String(reason));
+    expect(told()[0]).to.match(/not recorded here: they are asked for again$/);
+    hook.sent('another', { repository: 3 });
+    for (let n = 0; n < MAX_MISSED_OF_SHARE + 50; n += 1) hook.sent(`flood-${n}`);
+    await world.pass(5 * MINUTE);
+    const [, ...flood] = told();
+    expect(flood.join('\n'))
+      .to.match(/: 1 to be asked for again; for 50 there is no room/)
+      .and.to.include('polling finds their jobs');
+    expect(world.counts.get('found')).to.equal(2 + MAX_MISSED_OF_SHARE);
+    hook.sent('one more');
+    await world.pass(3 * MINUTE);
+    expect(told().at(-1), 'none of them').to.match(/not recorded here: for \d+ there is no room/);
   });
 
   it('asks for what starts a job first', async () => {
