@@ -17,7 +17,10 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         { command, terminal, clock },
         (client) => client.get(['backends'], filters(command, ['registration', 'limit']), backendListSchema),
         (answer) => {
-          printBackends(terminal, answer.backends, clock.now());
+          printBackends(terminal, answer.backends, {
+            nowMs: clock.now(),
+            isFiltered: command.opts()['registration'] !== undefined,
+          });
           terminal.out(more(answer.more, 'backends'));
         },
       ),
@@ -60,9 +63,16 @@ interface Line {
   readonly why: string;
 }
 
-function printBackends(terminal: Terminal, backends: readonly BackendView[], nowMs: number): void {
+const NONE =
+  'No backends: they are shown with the registrations that use them, and none is in force. `shr registrations` shows why.\n';
+
+function printBackends(
+  terminal: Terminal,
+  backends: readonly BackendView[],
+  { nowMs, isFiltered }: { readonly nowMs: number; readonly isFiltered: boolean },
+): void {
   if (backends.length === 0) {
-    terminal.out('No such backends.\n');
+    terminal.out(isFiltered ? 'No such backends.\n' : NONE);
     return;
   }
   printTable(

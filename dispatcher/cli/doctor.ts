@@ -7,7 +7,7 @@ import { addressCaller } from '../callbacks/address-call.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { examine, examineDispatcher } from './doctor/examine.ts';
-import type { DoctorFinding } from './doctor/finding.ts';
+import { type DoctorFinding, note } from './doctor/finding.ts';
 import { askRunning } from './doctor/running.ts';
 import { type LoadedConfiguration, loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
 import { counted, printable, printJson } from './output.ts';
@@ -32,6 +32,12 @@ interface Report {
 }
 
 const AT_ONCE = 4;
+
+const NONE_ASKED = note(
+  'github, backends',
+  'registrations',
+  'not checked: no registration is in force, and GitHub and the backends, also those of dispatcher.yaml, are asked as registrations use them',
+);
 
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
@@ -67,7 +73,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       asking: { random: systemRandom, call: addressCaller(systemClock) },
     });
     const examined = await examineAll(loaded.configuration, wanted, terminal);
-    const dispatcher = [...examinedDispatcher, ...running.dispatcher];
+    const dispatcher = [...examinedDispatcher, ...running.dispatcher, ...(inForce.length === 0 ? [NONE_ASKED] : [])];
     const registrations = examined.map(({ name, findings }) => ({
       name,
       findings: [...findings, ...running.of(name)],

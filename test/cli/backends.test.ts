@@ -23,6 +23,15 @@ describe('shr backends', () => {
     expect(lines[3]).to.match(/^globex\/main +docker +probing +1m00s .* 0\/4 +\d\/5 +- +quota: too many containers$/);
   });
 
+  it('says why there is none', async () => {
+    const none = await openFixture({ backends: () => [] });
+    try {
+      expect((await run(backendsCommand, ['--url', none.url])).out).to.match(/^No backends: .* none is in force/);
+    } finally {
+      await none.close();
+    }
+  });
+
   it('opens one, or all of a registration, and says what was closed', async () => {
     const { out, code } = await run(backendsCommand, ['reset', 'acme/main', '--url', fixture.url]);
     expect(code).to.equal(0);

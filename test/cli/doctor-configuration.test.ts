@@ -76,6 +76,17 @@ describe('shr doctor in a configuration with problems', function () {
     expect(out).to.match(/^1 registration, \d+ findings, \d+ not ok, 2 notes\n$/m);
   });
 
+  it('says that no backend was asked where no registration is in force', async () => {
+    for (const name of ['good', 'bad']) await rm(join(folder, `registrations/${name}.yaml`));
+    const shared = 'backends: { build-host: { kind: docker } }\ntenants: { web: { hosts: [github.com] } }\n';
+    await writeFile(join(folder, 'dispatcher.yaml'), `id: a\nadminToken: \${env:TOKEN}\n${shared}`);
+    const { code, out } = await doctor();
+    expect(code).to.equal(0);
+    expect(out).to.match(
+      /^note {4}dispatcher {2}github, backends {2}registrations: not checked: no registration is in force/m,
+    );
+  });
+
   it('takes the name of one that is set aside, and tells its problems', async () => {
     const { code, out } = await doctor('--registration', 'bad');
     expect(code).to.equal(1);
