@@ -1,6 +1,6 @@
 /** Starts simulators from the command line: `npm run simulators -- github ali-eci`. */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
@@ -47,6 +47,8 @@ async function ownFolder(prefix: string): Promise<string> {
 
 async function startGithub(flags: GithubFlags): Promise<Started> {
   const secret = process.env['SIMULATOR_WEBHOOK_SECRET'] ?? flags.secret;
+  // First: without the folder nobody could use what is started.
+  if (flags.keys !== undefined) await mkdir(flags.keys, { recursive: true, mode: 0o700 });
   const simulator = await startGithubSimulator({
     port: flags.port,
     host: flags.host,

@@ -13,7 +13,8 @@ describe('simulators github (command line)', function () {
   this.timeout(10_000);
 
   it('starts, prints where it is and where the keys are, and stops on SIGTERM', async () => {
-    const keys = mkdtempSync(path.join(tmpdir(), 'simulator-keys-'));
+    const folder = mkdtempSync(path.join(tmpdir(), 'simulator-keys-'));
+    const keys = path.join(folder, 'not', 'there-yet');
     const child = spawn(process.execPath, [cli, 'github', '--port', '0', '--keys', keys, '--organization', 'initech'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -29,6 +30,7 @@ describe('simulators github (command line)', function () {
     const appId = /id (\d+), key in/.exec(text)?.[1] ?? '';
     const keyFile = /key in (\S+)/.exec(text)?.[1] ?? '';
     expect(statSync(keyFile).mode & 0o777).to.equal(0o600);
+    expect(statSync(keys).mode & 0o777).to.equal(0o700);
     const auth = { appId, privateKey: readFileSync(keyFile, 'utf8') };
     const octokit = new Octokit({ baseUrl, authStrategy: createAppAuth, auth });
     expect((await octokit.apps.getOrgInstallation({ org: 'initech' })).data.app_id).to.equal(Number(appId));
@@ -40,6 +42,6 @@ describe('simulators github (command line)', function () {
     });
     child.kill('SIGTERM');
     expect(await ended).to.equal(0);
-    rmSync(keys, { recursive: true });
+    rmSync(folder, { recursive: true });
   });
 });
