@@ -1,6 +1,6 @@
 /** docs/platform.md and docs/tenants.md, followed word for word in one folder, as two teams would. */
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -36,6 +36,10 @@ describe('docs/platform.md and docs/tenants.md', function () {
     const platform = await follow('platform.md');
     expect(platform).to.include('wrote platform.json').and.include('wrote runners/README.md');
     expect(platform.match(/0 problems/g)).to.have.length.at.least(3);
+    const [, schema = 'none'] =
+      /\$schema=(\S+)/.exec(await readFile(join(folder, 'platform', 'dispatcher.yaml'), 'utf8')) ?? [];
+    expect(JSON.parse(await readFile(join(folder, 'platform', schema), 'utf8'))).to.have.property('$schema');
+    expect(await readdir(join(folder, 'platform', 'secrets'))).to.not.include('acme');
     const tenant = await follow('tenants.md');
     expect(tenant.match(/2 files, 0 problems/g)).to.have.length(2);
     expect(tenant).to.include('Nothing has to be done here: the dispatcher opens it.').and.include('build-host');
