@@ -29,11 +29,17 @@ export function readLedger(
     ledgerPath: from(join(ledger.folder ?? 'data', FILE)),
     postgres: {
       url: secret,
-      schema: schema ?? (id ?? 'shr').replaceAll('-', '_'),
+      schema: schema ?? schemaOf(id ?? 'shr'),
       ...(ca === undefined ? {} : { ca: reading.secret(['ledger', 'postgres', 'ca'], ca) }),
       connections: connections ?? 5,
     },
   };
+}
+
+/** PostgreSQL keeps names that begin with `pg_` for itself. */
+function schemaOf(id: string): string {
+  const name = id.replaceAll('-', '_');
+  return name.startsWith('pg_') ? `shr_${name}` : name;
 }
 
 /** Undefined: it is a URL of a server. */

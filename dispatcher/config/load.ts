@@ -466,9 +466,7 @@ async function withoutOverlaps(
   for (let round = 1; ; round += 1) {
     settled = await settledAmong(found, parts, settled);
     await tellOverlaps(found, settled, places, parts.platform);
-    const colliding = found.flatMap((one) => (one.besides.length === 0 ? [] : [one.registration?.grant?.tenant]));
-    // What all of a tenant had was in force together.
-    const fallenBack = await fallBack(found, new Set(round < MAX_ROUNDS ? [] : colliding), parts);
+    const fallenBack = await fallBack(found, round >= MAX_ROUNDS, parts);
     if (fallenBack === undefined) {
       const isAsWritten = found === asWritten;
       return { found: isAsWritten ? found : found.map((one) => ({ ...one, besides: [] })), settled };
@@ -477,27 +475,38 @@ async function withoutOverlaps(
   }
 }
 
-/** Those that collide, and all of these tenants. Undefined: none has another version that it could fall back to. */
+/**
+ * Those that collide. Undefined: none has another version that it could fall back to. `together`: with all that the tenants
+ * of those that do fall back have, since all of that was in force together.
+ */
 async function fallBack(
   found: readonly RegistrationFound[],
-  tenants: ReadonlySet<string | undefined>,
+  together: boolean,
   parts: Parts,
 ): Promise<readonly RegistrationFound[] | undefined> {
-  if (found.every(({ besides }) => besides.length === 0)) return undefined;
-  let isOther = false;
-  const fallenBack = await mapLimited(found, READ_AT_ONCE, async (one) => {
-    const { besides, file, instead, problems, registration } = one;
-    const unchanged = { ...one, besides: [] };
-    const tenant = registration?.grant?.tenant;
-    const isWithOthers = besides.length === 0 && problems.length === 0 && tenants.has(tenant);
-    if (registration === undefined || instead.length > 0 || (besides.length === 0 && !isWithOthers)) return unchanged;
-    const why = isWithOthers ? [withOthers(file, tenant)] : inReadingOrder(besides);
+  const moved = new Set<RegistrationFound>();
+  const earlier = async (one: RegistrationFound, why: readonly Problem[]): Promise<RegistrationFound | undefined> => {
+    const { instead, registration } = one;
+    if (registration === undefined || instead.length > 0) return undefined;
     const kept = await lastGoodOf({ ...one, problems: why }, parts);
-    if (kept === undefined || kept.registration === registration) return unchanged;
-    isOther = true;
+    return kept?.registration === registration ? undefined : kept;
+  };
+  const fallenBack = await mapLimited(found, READ_AT_ONCE, async (one) => {
+    if (one.besides.length === 0) return one;
+    const kept = await earlier(one, inReadingOrder(one.besides));
+    if (kept === undefined) return one;
+    moved.add(kept);
     return kept;
   });
-  return isOther ? fallenBack : undefined;
+  if (moved.size === 0) return undefined;
+  const tenants = new Set([...moved].map(({ registration }) => registration?.grant?.tenant));
+  return await mapLimited(fallenBack, READ_AT_ONCE, async (one) => {
+    const tenant = one.registration?.grant?.tenant;
+    const isOther = !moved.has(one) && one.besides.length === 0 && one.problems.length === 0;
+    const kept =
+      together && isOther && tenants.has(tenant) ? await earlier(one, [withOthers(one.file, tenant)]) : undefined;
+    return { ...(kept ?? one), besides: [] };
+  });
 }
 
 function withOthers(file: string, tenant: string | undefined): Problem {

@@ -13,6 +13,7 @@ describe(`shr doctor, for a ledger on PostgreSQL${problem === undefined ? '' : `
     server = new PostgresServer();
     await server.start();
     await server.sql('postgres', 'create role guest login; create schema closed; create role owner login createdb');
+    await server.sql('postgres', 'create schema half; grant usage on schema half to guest');
     await server.sql('postgres', 'create database owned owner owner');
   });
   after(() => server?.discard());
@@ -33,6 +34,7 @@ describe(`shr doctor, for a ledger on PostgreSQL${problem === undefined ? '' : `
 
   it('tells a user without rights from one with them', async () => {
     expect((await check('guest', 'closed'))?.message).to.include('may not use the schema closed');
+    expect((await check('guest', 'half'))?.message).to.include('may not use the schema half');
     expect((await check('guest', 'absent'))?.message).to.include('may not create it');
     expect((await check('shr', 'closed'))?.ok).to.equal(true);
   });

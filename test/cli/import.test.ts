@@ -173,6 +173,13 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
       expect(await problems()).to.deep.equal([]);
     });
 
+    it('gives a registration that has no label of its own left its name', async () => {
+      await write({ 'Registration_team.mk': `${itemOf('A', [])}${itemOf('B', [])}` });
+      await run('Registration_team.mk');
+      expect((await registration('team-2')).labels).to.deep.equal(['team-2']);
+      expect(await problems()).to.deep.equal([]);
+    });
+
     it('says what jobs may no longer ask for, and which variables are needed beside secrets', async () => {
       await write({ 'Registration_team.mk': itemOf('A', []) });
       const { out } = await run('Registration_team.mk');

@@ -19,6 +19,16 @@ describe('the ledger in dispatcher.yaml', () => {
     expect(fingerprint(other.dispatcher.postgres)).to.not.equal(fingerprint(dispatcher.postgres));
   });
 
+  it('is in a schema that PostgreSQL allows, whatever the id begins with', async () => {
+    const yaml = dispatcherYaml.replace('id: acme-ci', 'id: pg-ci');
+    expect(yaml).to.not.equal(dispatcherYaml);
+    const { dispatcher } = await configured({
+      'dispatcher.yaml': `${yaml}\nledger: { postgres: { url: "\${file:secrets/url}" } }\n`,
+      'secrets/url': URL,
+    });
+    expect(dispatcher.postgres?.schema).to.equal('shr_pg_ci');
+  });
+
   it('may say the schema, authorities, connections and the folder of what is beside it', async () => {
     const { dispatcher } = await configured({
       ...at(

@@ -444,9 +444,13 @@ describe('registrations of which one collides only with what another falls back 
   const asks = (name: string, maxRunners: number, reservedRunners = 0): string =>
     `${own(name, maxRunners)}${reservedRunners === 0 ? '' : `reservedRunners: ${reservedRunners}\n`}`;
 
-  async function start(first: Readonly<Record<string, string>>, names: readonly string[], reserved = names.length) {
+  async function start(
+    first: Readonly<Record<string, string>>,
+    names: readonly string[],
+    { reserved = names.length, others = '' } = {},
+  ) {
     const texts = Object.fromEntries(Object.entries(first).map(([name, text]) => [`registrations/${name}`, text]));
-    const files = editedFiles({ 'dispatcher.yaml': reserving(names, reserved), ...texts });
+    const files = editedFiles({ 'dispatcher.yaml': `${reserving(names, reserved)}${others}`, ...texts });
     const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
     expect(loaded.problems).to.deep.equal([]);
@@ -468,23 +472,52 @@ describe('registrations of which one collides only with what another falls back 
 
   it('keep what they had, and are in force as they are once there is room', async () => {
     const first = { 'a.yaml': asks('a', 10, 1), 'b.yaml': asks('b', 10), 'c.yaml': asks('c', 10, 1) };
-    const edit = await start(first, ['a', 'b', 'c'], 2);
+    const edit = await start(first, ['a', 'b', 'c'], { reserved: 2 });
     const both = await edit({ 'a.yaml': asks('a', 5, 2), 'b.yaml': asks('b', 15) });
     expect(both).to.deep.equal({ inForce: ['a 10', 'b 10', 'c 10'], kept: ['a', 'b'], aside: [], problems: 2 });
     const after = await edit({ 'a.yaml': asks('a', 5, 1) });
     expect(after).to.deep.equal({ inForce: ['a 5', 'b 15', 'c 10'], kept: [], aside: [], problems: 0 });
   });
 
+  /** Each falls back only once the one after it has, as it asks for what that one gives away. */
+  const chained = (all: readonly string[]): Readonly<Record<string, string>> =>
+    Object.fromEntries(
+      all.map((name, index) => {
+        if (index === 0) return [`${name}.yaml`, asks(name, 10, 2)];
+        return [`${name}.yaml`, index % 2 === 1 ? asks(name, 15, 0) : asks(name, 5, 2)];
+      }),
+    );
+
+  it('keep nothing of another tenant from coming into force', async () => {
+    const all = Array.from({ length: 25 }, (_, index) => `n${String(index).padStart(2, '0')}`);
+    const theirs = Array.from({ length: 30 }, (_, index) => `x${String(index).padStart(2, '0')}`);
+    const others = `  acme-labs:
+    { hosts: [github.com], labels: ["*"], owners: [emca], backendKinds: [docker], runnerGroups: [Default],
+      registrations: [${[...theirs, 'z'].join(', ')}], limits: { maxRunners: 300 } }
+`;
+    const foreign = (name: string, maxRunners: number) => [
+      `${name}.yaml`,
+      own(name, maxRunners)
+        .replace(/organization: .*/, 'organization: emca')
+        .replace('TENANT_ACME', 'TENANT_ACME_LABS'),
+    ];
+    const first = Object.fromEntries([
+      ...all.map((name) => [`${name}.yaml`, asks(name, 10, 1)]),
+      ...theirs.map((name) => foreign(name, 10)),
+    ]);
+    const edit = await start(first, all, { others });
+    const edited = Object.fromEntries([...theirs.map((name) => foreign(name, 9)), foreign('z', 100)]);
+    const after = await edit({ ...chained(all), ...edited });
+    expect(after.inForce).to.deep.equal([...all.map((name) => `${name} 10`), ...theirs.map((name) => `${name} 9`)]);
+    expect(after.kept).to.deep.equal(all);
+    expect(after.aside).to.deep.equal(['z']);
+  });
+
   for (const pairs of [2, 12]) {
     it(`keep what they had, however many fall back one after the other: ${2 * pairs + 1}`, async () => {
       const all = Array.from({ length: 2 * pairs + 1 }, (_, index) => `n${String(index).padStart(2, '0')}`);
       const edit = await start(Object.fromEntries(all.map((name) => [`${name}.yaml`, asks(name, 10, 1)])), all);
-      // Each falls back only once the one after it has, as it asks for what that one gives away.
-      const pushed = all.map((name, index) => {
-        if (index === 0) return [`${name}.yaml`, asks(name, 10, 2)];
-        return [`${name}.yaml`, index % 2 === 1 ? asks(name, 15, 0) : asks(name, 5, 2)];
-      });
-      const chain = await edit(Object.fromEntries(pushed));
+      const chain = await edit(chained(all));
       expect(chain).to.deep.include({ inForce: all.map((name) => `${name} 10`), kept: all, aside: [] });
       const room = await edit({ 'n00.yaml': asks('n00', 10, 1) });
       expect(room).to.deep.equal({

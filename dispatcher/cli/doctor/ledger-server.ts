@@ -24,7 +24,8 @@ export async function checkLedgerServer(
       const { rows } = await connection.ask({
         sql: `select current_setting('server_version_num')::int as version,
           to_regnamespace(quote_ident($1)) is not null as exists,
-          has_schema_privilege(to_regnamespace(quote_ident($1)), 'usage, create') as "mayUse",
+          has_schema_privilege(to_regnamespace(quote_ident($1)), 'usage')
+            and has_schema_privilege(to_regnamespace(quote_ident($1)), 'create') as "mayUse",
           has_database_privilege(current_database(), 'create') as "mayCreate"`,
         parameters: [schema],
       });

@@ -237,7 +237,7 @@ function labelsOf({ name, place, given }: Place, texts: readonly string[], notes
       `labels: ${inWords(kept)}, which each registration answered to, still bring${kept.length === 1 ? 's' : ''} jobs here; remove ${kept.length === 1 ? 'it' : 'them'} once no workflow says so`,
     );
   }
-  return mine.length > 0 ? mine : selecting;
+  return mine.length > 0 ? mine : [name];
 }
 
 /** Any job could have any size, network and image there. */
