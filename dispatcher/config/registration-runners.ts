@@ -40,6 +40,26 @@ export function readDefaults(reading: Reading, backends: readonly Backend[], may
   return defaults;
 }
 
+/** The domain that never has hosts (RFC 2606): what `shr import` writes where it found no image. */
+const NOWHERE = /^[^/]*\.invalid(?::\d+)?\//i;
+
+/** What `shr import` left to do. One that only observes starts nothing, and may be read before its images are there. */
+export function checkPlaceholders(
+  reading: Reading,
+  defaults: ShapeDefaults,
+  images: Readonly<Record<string, string>>,
+): void {
+  const named = Object.entries(images).map(([name, image]) => [['images', name], image] as const);
+  for (const [path, image] of [[['defaults', 'image'], defaults.image] as const, ...named]) {
+    if (image === undefined || !NOWHERE.test(image) || !reading.has(path)) continue;
+    reading.note(
+      path,
+      `the image is a placeholder, and jobs would fail: nothing can be pulled from a host below \`.invalid\``,
+      'Write the reference of your runner image: docs/runner-image.md. Or write `observe: true`, which starts nothing.',
+    );
+  }
+}
+
 export function policyOf(
   reading: Reading,
   file: RegistrationFile['policy'],

@@ -15,6 +15,7 @@ import { noCallbackWords, type RegistrationContext } from './registration-contex
 import { readMaintenance } from './registration-maintenance.ts';
 import { readPoll } from './registration-poll.ts';
 import {
+  checkPlaceholders,
   policyOf,
   readDefaults,
   readMaxRunners,
@@ -75,6 +76,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   const organizationDefaults = readOrganizationDefaults(reading, claim);
   const defaults = readDefaults(reading, backends, organizationDefaults !== undefined);
   const images = reading.section(['images'], form.images) ?? {};
+  const observes = reading.section(['observe'], form.observe) === true;
+  if (!observes) checkPlaceholders(reading, defaults, images);
   const policyFile = reading.section(['policy'], form.policy);
   const policy = policyOf(reading, policyFile, imageRepository);
   const runnerGroup = readRunnerGroup(reading, claim);
@@ -119,7 +122,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     ...readShare(reading, grant, maxRunners),
     ...(await readMaintenance(reading)),
     ...(reading.section(['redelivery'], form.redelivery) === false ? { redelivery: false as const } : {}),
-    ...(reading.section(['observe'], form.observe) === true ? { observe: true as const } : {}),
+    ...(observes ? { observe: true as const } : {}),
     ...(organizationDefaults === undefined ? {} : { organizationDefaults }),
   };
   if (claim === undefined) return { registration: undefined, claims: undefined };

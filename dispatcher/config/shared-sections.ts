@@ -59,6 +59,11 @@ export function readCredentials(
 function readApp(reading: Reading, path: Path, { id, privateKey }: AppFile, keys: PrivateKeys): AppKey | undefined {
   const keyPath = [...path, 'privateKey'];
   const key = reading.secret(keyPath, readPrivateKey(reading, keyPath, privateKey, keys));
+  // `APP-ID`, as `shr import` writes it where it found none.
+  if (!/^[\w.]+$/.test(String(id)) && !reading.unresolved([...path, 'id'])) {
+    const cure = "Write what the App's page shows.";
+    reading.note([...path, 'id'], "it is neither an App's id nor a client id: GitHub would refuse it", cure);
+  }
   return key === undefined ? undefined : { appId: String(id), privateKey: key };
 }
 

@@ -145,7 +145,9 @@ describe('shr doctor', () => {
     expect(more).to.deep.equal([]);
     expect(finding).to.include({ about: 'github', subject: 'credentials' });
     expect(finding?.message).to.include('is not installed for acme');
-    expect(finding?.cure).to.include("install it from the App's page");
+    expect(finding?.cure).to.include(
+      "compare `credentials.app.id` with the App's page; if it is right, install it from",
+    );
   });
 
   it('names the permission that the App was not granted', async () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { appKey, configured, dispatcherYaml, load, problemsOf, registered, registrationYaml } from './files.ts';
 
 function changed(yaml: string, from: string, to: string): string {
@@ -717,5 +718,34 @@ describe('what is wrong with a configuration', () => {
         ).to.deep.equal([]);
       }
     });
+  });
+});
+
+describe('what an import left to do', () => {
+  const file = (more = '') =>
+    `organization: acme\ncredentials: { app: { id: APP-ID, privateKey: "\${env:KEY}" } }\ndefaults: { image: registry.invalid/runner:latest }\nbackends: [{ kind: docker }]\n${more}`;
+  const notesOf = async (text: string): Promise<readonly string[]> => {
+    const { notes } = await load({ 'dispatcher.yaml': dispatcherYaml, 'registrations/acme.yaml': text });
+    return notes.map(formatProblem).filter((note) => /placeholder|App's id/.test(note));
+  };
+  const id =
+    "/etc/shr/registrations/acme.yaml:2:27: credentials.app.id: it is neither an App's id nor a client id: GitHub would refuse it. Write what the App's page shows.";
+  const image =
+    '/etc/shr/registrations/acme.yaml:3:20: defaults.image: the image is a placeholder, and jobs would fail: nothing can be pulled from a host below `.invalid`. Write the reference of your runner image: docs/runner-image.md. Or write `observe: true`, which starts nothing.';
+
+  it('is noted: an image that cannot be pulled, and an App that is none', async () => {
+    expect(await notesOf(file())).to.have.members([id, image]);
+    expect(await notesOf(file('images: { other: r.invalid:5000/other:1 }\n'))).to.have.length(3);
+  });
+
+  it('is noted of the App alone where nothing is started', async () => {
+    expect(await notesOf(file('observe: true\n'))).to.deep.equal([id]);
+  });
+
+  it('is no id of any App, and no image that may be there', async () => {
+    for (const right of ['123456', 'Iv23liAbc0', 'Iv1.8a61f9b3a7aba766']) {
+      const text = file().replace('APP-ID', right).replace('registry.invalid/', 'registry.invalid.acme.example/');
+      expect(await notesOf(text)).to.deep.equal([]);
+    }
   });
 });

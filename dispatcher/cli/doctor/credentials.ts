@@ -210,7 +210,7 @@ function judgeApp(
             GITHUB,
             'credentials',
             `App ${appId} is not installed for ${place.name}`,
-            `install it from the App's page, with access to ${place.name}`,
+            `compare \`credentials.app.id\` with the App's page; if it is right, install it from the App's page, with access to ${place.name}`,
           )
         : bad(
             GITHUB,
