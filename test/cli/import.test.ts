@@ -174,9 +174,9 @@ WF_SLS_REGS := "[\${REG1},\${REG2}]"
     });
 
     it('gives a registration that has no label of its own left its name', async () => {
-      await write({ 'Registration_team.mk': `${itemOf('A', [])}${itemOf('B', [])}` });
-      await run('Registration_team.mk');
-      expect((await registration('team-2')).labels).to.deep.equal(['team-2']);
+      await write({ 'Registration_one.mk': itemOf('A', []), 'Registration_two.mk': itemOf('A', []) });
+      await run('Registration_one.mk', 'Registration_two.mk');
+      expect((await registration('two')).labels).to.deep.equal(['two']);
       expect(await problems()).to.deep.equal([]);
     });
 
