@@ -200,15 +200,42 @@ export function describeMissedDeliveries(at: OpenedLedger): void {
       expect(await note([listed('a-1', { share })]), 'is unknown now').to.include({ missed: 0, dropped: 0 });
     });
 
+    const retention = {
+      ...{ deliveriesMs: 1e15, jobsMs: 1e15, runnersMs: 1e15 },
+      ...{ maxDeliveries: 1_000, maxJobs: 1_000, maxRunners: 1_000 },
+    };
+    const dayMs = 24 * 3_600_000;
+
     it('are forgotten after eight days', async () => {
       await note([listed('g-1')]);
-      const retention = {
-        ...{ deliveriesMs: 1e15, jobsMs: 1e15, runnersMs: 1e15 },
-        ...{ maxDeliveries: 1_000, maxJobs: 1_000, maxRunners: 1_000 },
-      };
-      const dayMs = 24 * 3_600_000;
       expect(await at.ledger.prune(2_000 + 8 * dayMs, retention, 10)).to.equal(0);
       expect(await at.ledger.prune(2_001 + 8 * dayMs, retention, 10)).to.equal(1);
+    });
+
+    it('and so are the positions in logs that are read no more, and no other cursor', async () => {
+      const cursor = (name: string) => ({ name, value: 'so far' });
+      for (const name of [
+        'deliveries/gone 1',
+        'deliveries/gone 2',
+        'deliveries/gone 3',
+        'deliveries/read',
+        'polls/a',
+      ]) {
+        await at.ledger.noteListed({
+          ...{ log, line, endpoint, deliveries: [], isOurs: true, nowMs: 2_000 },
+          cursor: cursor(name),
+        });
+      }
+      const nowMs = 2_001 + 8 * dayMs;
+      const read = { log, line, endpoint, deliveries: [], isOurs: true, cursor: cursor('deliveries/read'), nowMs };
+      await at.ledger.noteListed(read);
+      expect(await at.ledger.prune(nowMs - 1, retention, 10)).to.equal(0);
+      expect(await at.ledger.prune(nowMs, retention, 2), 'in small steps').to.equal(2);
+      expect(await at.ledger.prune(nowMs, retention, 2)).to.equal(1);
+      expect(await at.ledger.prune(nowMs, retention, 2)).to.equal(0);
+      expect(await at.ledger.cursor('deliveries/gone 1')).to.equal(undefined);
+      expect(await at.ledger.cursor('deliveries/read')).to.equal('so far');
+      expect(await at.ledger.cursor('polls/a')).to.equal('so far');
     });
   });
 }

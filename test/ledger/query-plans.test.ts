@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { pruneCursors } from '../../dispatcher/ledger/queries/cursors.ts';
 import type { Query } from '../../dispatcher/ledger/queries/fixed.ts';
 import * as heldJobQueries from '../../dispatcher/ledger/queries/held-jobs.ts';
 import * as historyQueries from '../../dispatcher/ledger/queries/history.ts';
@@ -70,6 +71,11 @@ describe('the plans that SQLite makes', () => {
       'the missed delivery that has been over longest',
       missedQueries.dropEnded(builder, 'l'),
       'missedDeliveriesEndedByLine (line=?)',
+    ],
+    [
+      'positions in logs that are read no more',
+      pruneCursors(builder, 'deliveries/', 9, 9),
+      'cursorsByAge (changedAtMs<?)',
     ],
     [
       'how many missed deliveries a line has open',

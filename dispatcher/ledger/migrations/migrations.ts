@@ -652,6 +652,12 @@ const twentyNinth: Migration = {
     ].map((statement) => statement.compile()),
 };
 
+const thirtieth: Migration = {
+  version: 30,
+  name: 'cursors by age',
+  statements: ({ schema }) => [schema.createIndex('cursorsByAge').on('cursors').columns(['changedAtMs']).compile()],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -679,6 +685,7 @@ export const migrations: readonly Migration[] = [
   twentySeventh,
   twentyEighth,
   twentyNinth,
+  thirtieth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -9,6 +9,7 @@ import {
   type NotedDeliveries,
   type WantedRedeliveries,
 } from '../ledger.ts';
+import { pruneCursors } from '../queries/cursors.ts';
 import type { Builder } from '../queries/fixed.ts';
 import * as queries from '../queries/missed-deliveries.ts';
 import * as rows from '../rows.ts';
@@ -178,5 +179,8 @@ export function* openMissed({ builder }: Context): Step<ReadonlyMap<string, numb
 }
 
 export function* pruneMissed({ builder }: Context, nowMs: number, limit: number): Step<number> {
-  return (yield queries.pruneMissed(builder, nowMs - KEPT_MS, limit)).changed;
+  const beforeMs = nowMs - KEPT_MS;
+  const missed = (yield queries.pruneMissed(builder, beforeMs, limit)).changed;
+  // A log that is read has its position put at every look: these are of logs that are gone, or not to be read.
+  return missed + (yield pruneCursors(builder, 'deliveries/', beforeMs, limit)).changed;
 }
