@@ -270,6 +270,10 @@ export interface Waiting {
   readonly verifiedAtMs: number | null;
   readonly statusSinceMs: number;
   readonly disputed: boolean;
+  /** By GitHub. */
+  readonly createdAtMs: number | null;
+  readonly firstSeenAtMs: number;
+  readonly statusSource: JobRow['statusSource'];
 }
 
 /**

@@ -4,7 +4,7 @@ import type { JobRow, JobWords } from './ledger.ts';
 /** GitHub gives up a job that no runner took in this time (docs.github.com, "Actions limits"). */
 export const QUEUE_LIMIT_MS = 24 * 3_600_000;
 /** No job is older than GitHub Actions: an earlier `created_at` is an error. */
-const ACTIONS_BEGAN_MS = Date.UTC(2018, 9, 1);
+export const ACTIONS_BEGAN_MS = Date.UTC(2018, 9, 1);
 
 /**
  * Since when the job is in its current status. A job that was never seen in another one entered its queue when GitHub

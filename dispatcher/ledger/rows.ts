@@ -364,6 +364,9 @@ const waitingSchema = z.object({
   verifiedAtMs: integer.nullable(),
   statusSinceMs: integer,
   disputed: flag,
+  createdAtMs: integer.nullable(),
+  firstSeenAtMs: integer,
+  statusSource: z.enum(['webhook', 'poll', 'read']),
 });
 
 export function waiting(row: unknown): Waiting {

@@ -174,6 +174,9 @@ export function describeLanes(at: OpenedLedger): void {
           verifiedAtMs: null,
           statusSinceMs: 10_000 + jobId,
           disputed: false,
+          createdAtMs: 1_000,
+          firstSeenAtMs: 10_000 + jobId,
+          statusSource: 'webhook',
         })),
       );
       expect(keys(await at.ledger.waitingJobs(lane().key, 1, 'reject'))).to.deep.equal([keyOf(2)]);

@@ -6,6 +6,7 @@ function waiting(key: string, planned: number): Waiting {
   return {
     ...{ key, host: 'github.com', owner: 'acme', repository: 'web', jobId: 1, runId: 1, planned, launches: planned },
     ...{ lastLaunchAtMs: null, stolen: 0, passedOver: 0, probing: false, verifiedAtMs: null },
+    ...{ createdAtMs: null, firstSeenAtMs: 0, statusSource: 'webhook' },
     ...{ statusSinceMs: 0, disputed: false },
   };
 }

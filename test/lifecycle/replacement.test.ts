@@ -22,6 +22,9 @@ function waiting(fields: Partial<Waiting>): Waiting {
     verifiedAtMs: null,
     statusSinceMs: 0,
     disputed: false,
+    createdAtMs: null,
+    firstSeenAtMs: 0,
+    statusSource: 'webhook',
     ...fields,
   };
 }
@@ -46,6 +49,31 @@ describe('the turn of a waiting job', () => {
 
   it('reads a disputed job before the first runner', () => {
     expect(turnOf(waiting({ disputed: true }), 5).kind).to.equal('verify');
+  });
+
+  describe('of which a webhook told long after GitHub had created it', () => {
+    const createdAtMs = Date.UTC(2026, 0, 1);
+    const firstSeenAtMs = createdAtMs + 60 * MINUTE;
+    const late = { createdAtMs, firstSeenAtMs } as const;
+
+    it('is to be read before the first runner: it may have ended since', () => {
+      expect(turnOf(waiting(late), firstSeenAtMs).kind).to.equal('verify');
+      expect(turnOf(waiting({ ...late, verifiedAtMs: firstSeenAtMs + 1 }), firstSeenAtMs + 10 * MINUTE).kind).to.equal(
+        'launch',
+      );
+    });
+
+    it('gets no second runner for the others of its lane that are not read yet', () => {
+      const read = { ...late, verifiedAtMs: firstSeenAtMs + 1 };
+      expect(turnOf(waiting({ ...read, planned: 1 }), firstSeenAtMs + 2).kind).to.equal('verify');
+    });
+
+    it('is a launch where GitHub itself listed it, it was told in time, or its age is none', () => {
+      expect(turnOf(waiting({ ...late, statusSource: 'poll' }), firstSeenAtMs).kind).to.equal('launch');
+      const inTime = { createdAtMs, firstSeenAtMs: createdAtMs + MINUTE };
+      expect(turnOf(waiting(inTime), firstSeenAtMs).kind, 'however long it waits here').to.equal('launch');
+      expect(turnOf(waiting({ ...late, createdAtMs: 0 }), firstSeenAtMs).kind).to.equal('launch');
+    });
   });
 
   it('lets the fourth and later runners wait longer and longer, and says why', () => {

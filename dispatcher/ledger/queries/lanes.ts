@@ -118,6 +118,9 @@ function waitingOf(builder: Builder, laneKey: string, limit: number) {
       'verifiedAtMs',
       'statusSinceMs',
       'disputed',
+      'createdAtMs',
+      'firstSeenAtMs',
+      'statusSource',
     ])
     .where('demand', '=', yes)
     .where('laneKey', '=', laneKey)
