@@ -73,7 +73,8 @@ export function holdDefaults(
   // The service fills in what the file leaves open, perhaps above the limit.
   for (const leftOpen of Object.values(LEFT_OPEN)) {
     const { limit, field } = leftOpen(grant.limits, defaults) ?? {};
-    if (limit === undefined || field === undefined) continue;
+    // A value that cannot be read is told by itself.
+    if (limit === undefined || field === undefined || reading.mentions(at(field))) continue;
     reading.problem(
       ['defaults'],
       `tenant ${quote(grant.tenant)} has a limit of ${limit} (${placeOf(grant, field)}), and \`defaults\` does not say how much a runner takes`,

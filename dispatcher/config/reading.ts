@@ -22,6 +22,13 @@ const MAX_KEY_LENGTH = 64;
 /** Anything shorter can be brute-forced; 16 hexadecimal digits are 64 bits. */
 export const MIN_SECRET_LENGTH = 16;
 
+/** References as the shell and workflows write them. A name is in capital letters: else it may be a secret. */
+const ELSEWHERE: readonly (readonly [form: RegExp, shown: string])[] = [
+  [/^\$[A-Z_][A-Z0-9_]*$/, '$NAME'],
+  [/^\$\{[A-Z_][A-Z0-9_]*\}$/, '${NAME}'],
+  [/^\$\{\{[^{}]*\}\}$/, '${{ … }}'],
+];
+
 export class Reading {
   /** That it refers to, and what stands for secrets in stores. */
   readonly files: readonly string[];
@@ -215,6 +222,11 @@ export class Reading {
     const kind = /^\$\{([a-z-]{1,20}):[^}]*\}$/i.exec(value)?.[1];
     if (kind !== undefined) {
       this.problem(path, `\`\${${kind}:…}\` is not a reference`, `Write ${references}.`);
+      return;
+    }
+    const elsewhere = ELSEWHERE.find(([form]) => form.test(value));
+    if (elsewhere !== undefined) {
+      this.problem(path, `\`${elsewhere[1]}\` is not a reference here`, `Write ${references}.`);
       return;
     }
     this.problem(

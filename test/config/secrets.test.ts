@@ -305,3 +305,29 @@ describe('a tenant’s file', () => {
     expect(problems).to.include("credentials.token: the variable GITHUB_TOKEN is not this tenant's");
   });
 });
+
+describe('what is written like a reference of the shell or of a workflow', () => {
+  for (const [written, shown] of [
+    ['$TENANT_WEB_TOKEN', '$NAME'],
+    ['${TENANT_WEB_TOKEN}', '${NAME}'],
+    ['${{ secrets.TOKEN }}', '${{ … }}'],
+  ] as const) {
+    it(`is told as that: ${written}`, async () => {
+      const file = `organization: acme\ncredentials: { token: "${written}" }\ndefaults: { image: a/b }\nbackends: [{ kind: docker }]\n`;
+      const found = await problemsOf({ 'registrations/acme.yaml': file, 'dispatcher.yaml': dispatcherYaml });
+      const told = found.filter((line) => line.includes('credentials.token'));
+      expect(told).to.have.length(1);
+      expect(told[0]).to.include(`\`${shown}\` is not a reference here. Write \${env:NAME}`).and.not.include(written);
+    });
+  }
+});
+
+describe('a default that cannot be read', () => {
+  it('is told once, and not as one that is missing', async () => {
+    const granted = `${dispatcherYaml}tenants: { acme: { hosts: [github.com], owners: [acme], labels: ["*"], runnerGroups: [Default], backendKinds: [docker], limits: { maxCpu: 8 } } }\n`;
+    const file = `organization: acme\ncredentials: { token: "\${env:TENANT_ACME_TOKEN}" }\ndefaults: { image: a/b, cpu: two }\nbackends: [{ kind: docker }]\n`;
+    const found = await problemsOf({ 'registrations/acme.yaml': file, 'dispatcher.yaml': granted });
+    expect(found.filter((line) => line.includes('defaults'))).to.have.length(1);
+    expect(found.join()).to.include('defaults.cpu: ').and.not.include('does not say how much');
+  });
+});
