@@ -1,6 +1,5 @@
 /** actions-runner-controller: its runner scale sets. */
 import { isRecord } from '../../config/salvage.ts';
-import { takeGroup, takeLabels, takeMost, tellIdle, textsAt } from './common.ts';
 import {
   BACKEND_TO_DO,
   claimFrom,
@@ -15,6 +14,7 @@ import {
 } from './draft.ts';
 import { below, Fields, type Known, none, toDo } from './fields.ts';
 import { OBJECT, POD, shapeOf, TAGS } from './pod.ts';
+import { takeGroup, takeLabels, takeMost, tellIdle, textsAt } from './shared-wishes.ts';
 
 const SET: readonly Known[] = [
   none(

@@ -1,6 +1,5 @@
 /** GARM: pools and scale sets, as `garm-cli pool list` and `garm-cli scaleset list` print them with `--format json`. */
 import { ownerName, repositoryName } from '../../config/schema.ts';
-import { takeArchitecture, takeGroup, takeLabels, takeMost, tellIdle, tellSystem, textsAt } from './common.ts';
 import {
   BACKEND_TO_DO,
   type Draft,
@@ -14,6 +13,7 @@ import {
   withoutUndefined,
 } from './draft.ts';
 import { Fields, type Known, none, toDo } from './fields.ts';
+import { takeArchitecture, takeGroup, takeLabels, takeMost, tellIdle, tellSystem, textsAt } from './shared-wishes.ts';
 
 const KNOWN: readonly Known[] = [
   toDo('write where the runners should run into `backends`: docs/providers.md', 'provider_name'),

@@ -1,7 +1,7 @@
 /** Pods of Kubernetes: what of them is the shape of a runner, and what there is in place of the rest. */
 import { isRecord } from '../../config/salvage.ts';
-import { type Path, takeArchitecture, tellSystem } from './common.ts';
 import { type Fields, type Known, none, toDo, UNKNOWN } from './fields.ts';
+import { type Path, takeArchitecture, tellSystem } from './shared-wishes.ts';
 
 const IN_IMAGE = 'in the runner image (docs/runner-image.md), or in the workflow';
 const RIGHTS = 'the backend decides as which user, and with which rights, a container runs';

@@ -1,7 +1,6 @@
 /** The older resources of actions-runner-controller: RunnerDeployment, RunnerSet and Runner, with their autoscalers. */
 import { isRecord } from '../../config/salvage.ts';
 import { ownerName, repositoryName } from '../../config/schema.ts';
-import { type Path, takeGroup, takeLabels, takeMost, tellIdle, textsAt } from './common.ts';
 import {
   BACKEND_TO_DO,
   type Draft,
@@ -15,6 +14,7 @@ import {
 } from './draft.ts';
 import { below, Fields, type Known, none, toDo } from './fields.ts';
 import { OBJECT, POD, shapeOf } from './pod.ts';
+import { type Path, takeGroup, takeLabels, takeMost, tellIdle, textsAt } from './shared-wishes.ts';
 
 /** Where the configuration of the runner is, and its pod. */
 const PLACES: Readonly<Record<string, { readonly config: Path; readonly pod: Path }>> = {

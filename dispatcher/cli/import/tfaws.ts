@@ -1,6 +1,5 @@
 /** terraform-aws-github-runner: entries of `multi_runner_config`, a file for each or all of them in one. */
 import { isRecord } from '../../config/salvage.ts';
-import { type Path, takeArchitecture, takeGroup, takeLabels, takeMost, tellSystem, textsAt } from './common.ts';
 import {
   BACKEND_TO_DO,
   type Draft,
@@ -14,6 +13,7 @@ import {
   withoutUndefined,
 } from './draft.ts';
 import { below, Fields, type Known, none, toDo } from './fields.ts';
+import { type Path, takeArchitecture, takeGroup, takeLabels, takeMost, tellSystem, textsAt } from './shared-wishes.ts';
 
 const AWS = 'it is of AWS: a backend has options of its own';
 const NO_QUEUES = 'there are no queues and lambdas: the dispatcher keeps jobs, and looks again by itself';
