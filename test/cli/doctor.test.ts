@@ -58,6 +58,10 @@ describe('shr doctor', () => {
 
   const doctor = (...args: string[]): Promise<Ended> => shr(['doctor', ...args], fixture.folder, fixture.environment);
 
+  /** Of the organization, leading to the registration's endpoint. */
+  const addHook = (): unknown =>
+    fixture.github.addHook({ on: 'acme', url: 'https://shr.example/webhooks/github/acme', secret: 'x' });
+
   /** The findings of the one registration, asked for as JSON. */
   async function findings(): Promise<{ readonly code: number | null; readonly all: readonly Finding[] }> {
     const ended = await doctor('--json');
@@ -74,6 +78,7 @@ describe('shr doctor', () => {
 
   it('finds nothing to complain of in a fixture that is in order, one line a finding', async () => {
     fixture = await startInstallation();
+    addHook();
     await fixture.register('acme');
     const { code, out, error } = await doctor();
     expect({ code, error }).to.deep.equal({ code: 0, error: '' });
@@ -355,6 +360,7 @@ describe('shr doctor', () => {
       kind: 'process',
       options: { command: [command], root: join(fixture.folder, 'instances') },
     });
+    addHook();
     await fixture.register('acme', { backends: [backend('good', 'sh'), backend('bad', '/no/such/program')] });
     const { code, out } = await doctor();
     expect(code).to.equal(1);
@@ -379,6 +385,7 @@ describe('shr doctor', () => {
 
   it('says which secret is not there, and examines the rest', async () => {
     fixture = await startInstallation();
+    addHook();
     await fixture.register('acme');
     const { code, out } = await shr(['doctor'], fixture.folder, { CLI_ADMIN_TOKEN: 'x'.repeat(40) });
     expect(code).to.equal(1);
