@@ -111,7 +111,7 @@ export type Loaded =
       readonly good: Inspection['good'];
       /** False: a source could not be read yet, and has registrations that are not known. */
       readonly isComplete: boolean;
-      /** Names, by the file of several that holds them. */
+      /** Names, by the file of several that holds them; none of a file that is one registration. */
       readonly several: ReadonlyMap<string, readonly string[]>;
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
@@ -132,7 +132,7 @@ export interface Inspection {
   readonly isListed: boolean;
   /** Every source was read, now or earlier. */
   readonly isComplete: boolean;
-  /** Names, by the file of several that holds them. */
+  /** Names, by the file of several that holds them; none of a file that is one registration. */
   readonly several: ReadonlyMap<string, readonly string[]>;
   /** Of sources beside the folder: registrations are served all the same. */
   readonly sourceProblems: readonly Problem[];
@@ -384,10 +384,9 @@ export async function inspectConfiguration(
 function severalAmong(registrations: readonly RegistrationEntry[]): Inspection['several'] {
   const files = new Map<string, string[]>();
   for (const { among, file, name } of registrations) {
-    if (among === undefined) continue;
-    const names = files.get(file);
-    if (names === undefined) files.set(file, [name]);
-    else names.push(name);
+    const names = files.get(file) ?? [];
+    if (among !== undefined) names.push(name);
+    files.set(file, names);
   }
   return files;
 }

@@ -37,6 +37,8 @@ export class LastGoodVersions {
   #hashes: Promise<Map<string, string>> | undefined;
   /** What is said of all, by row. Empty: nothing. */
   readonly #ofAll = new Map<string, Promise<string>>();
+  /** Files of several that an earlier process told of. */
+  #filesBefore: ReadonlySet<string> | undefined;
   /** Those that no earlier process kept. */
   readonly #added = new Set<string>();
 
@@ -77,12 +79,22 @@ export class LastGoodVersions {
     return filesOf(await this.#said(SEVERAL).catch(() => ''));
   }
 
-  /** Where there may be other files, what was said of those stays. Rejects with a LedgerError. */
+  /**
+   * `files`: all that were read, without names where one holds no several. Where there may be others, what earlier processes
+   * said of those stays, and of what this one did the first that are gone. Rejects with a LedgerError.
+   */
   async keepSeveral(files: ReadonlyMap<string, readonly string[]>, isComplete: boolean): Promise<void> {
-    const before = isComplete ? [] : filesOf(await this.#said(SEVERAL));
-    const all = new Map([...before, ...files]);
-    const inOrder = [...all].toSorted(([one], [other]) => (one < other ? -1 : 1));
-    await this.#say(SEVERAL, all.size === 0 ? '' : JSON.stringify(Object.fromEntries(inOrder)));
+    const before = filesOf(await this.#said(SEVERAL));
+    this.#filesBefore ??= new Set(before.keys());
+    const earlier = this.#filesBefore;
+    const gone = isComplete ? [] : [...before].filter(([file]) => !files.has(file));
+    const all = [
+      ...gone.filter(([file]) => earlier.has(file)),
+      ...gone.filter(([file]) => !earlier.has(file)).slice(0, MAX_GONE),
+      ...[...files].filter(([, names]) => names.length > 0),
+    ];
+    const inOrder = all.toSorted(([one], [other]) => (one < other ? -1 : 1));
+    await this.#say(SEVERAL, all.length === 0 ? '' : JSON.stringify(Object.fromEntries(inOrder)));
   }
 
   /** Writes those that are others than before. Rejects with a LedgerError. */

@@ -241,6 +241,11 @@ tenants:
       expect(await several()).to.deep.equal([[file, ['x', 'y']]]);
       await new LastGoodVersions(ledger, TOKEN).keepSeveral(new Map([['git:a/b.yaml', ['b']]]), false);
       expect(await several()).to.have.length(2);
+      const away = new LastGoodVersions(ledger, TOKEN);
+      await away.keepSeveral(new Map([[file, []]]), false);
+      expect(await several(), 'while a source is away, too').to.deep.equal([['git:a/b.yaml', ['b']]]);
+      for (let at = 0; at < 510; at += 1) await away.keepSeveral(new Map([[`git:c/${at}.yaml`, ['c']]]), false);
+      expect((await several()).length, 'one name after the other').to.be.within(501, 502);
       await (await started(stringify({ registrations: { y: held.y } }), {})).keep();
       expect(await several()).to.deep.equal([[file, ['y']]]);
       await (await started(one('all'), {})).keep();
