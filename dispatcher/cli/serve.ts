@@ -83,6 +83,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       });
       if (loaded === undefined) {
         live?.places.stop();
+        await early.close();
         terminal.exit(1);
         return;
       }
@@ -115,6 +116,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       } catch (error) {
         const problem = startProblem(error, configuration.dispatcher);
         live?.places.stop();
+        await early.close();
         if (problem === undefined) throw error;
         terminal.error(`shr: ${problem}\n`);
         terminal.exit(1);
@@ -229,6 +231,12 @@ class KeptVersions {
     this.#opening ??= this.#open(dispatcher);
     await this.#opening;
     return this.ledger;
+  }
+
+  /** Where the start ends: another dispatcher may have the ledger open still, and goes on with it. Never rejects. */
+  async close(): Promise<void> {
+    await this.#opening;
+    await this.ledger?.ledger.close().catch(() => {});
   }
 
   async #open(dispatcher: DispatcherConfig): Promise<LastGoodVersions | undefined> {

@@ -1,8 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { PostgresServer, postgresProblem } from '../ledger/postgres-server.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService, WEBHOOK_SECRET } from './service-fixture.ts';
+
+const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.mjs');
 
 const problem = postgresProblem();
 const PASSWORD = 'a-password-of-the-test';
@@ -84,6 +88,43 @@ describe(`a dispatcher with its ledger on PostgreSQL${problem === undefined ? ''
       (await service.instances()).length === 0 ? true : undefined,
     );
   });
+
+  for (const why of ['its configuration is broken', 'its port is taken'] as const) {
+    it(`goes on where a second one does not start because ${why}`, async () => {
+      const url = `postgresql://shr@local/postgres?host=${encodeURIComponent(server.folder)}`;
+      const schema = why === 'its port is taken' ? 'beside_port' : 'beside_broken';
+      service = await startService({
+        dispatcher: { ledger: { postgres: { url: '${env:E2E_POSTGRES}', schema }, folder: '.' } },
+        environment: { E2E_POSTGRES: url },
+      });
+      push(1);
+      await eventually('it ends', 60_000, () => (jobsIn('completed') === 1 ? true : undefined));
+      const second = join(service.folder, 'second');
+      await mkdir(second);
+      const copied = ['app.pem', 'registrations'];
+      for (const name of copied) await cp(join(service.folder, name), join(second, name), { recursive: true });
+      const yaml = await readFile(join(service.folder, 'dispatcher.yaml'), 'utf8');
+      await writeFile(
+        join(second, 'dispatcher.yaml'),
+        why === 'its port is taken'
+          ? yaml.replace(/admin: .*/, `admin: ${new URL(service.adminUrl).host}`)
+          : `${yaml}nonsense: 1\n`,
+      );
+      const environment = { E2E_ADMIN_TOKEN: ADMIN_TOKEN, E2E_WEBHOOK_SECRET: WEBHOOK_SECRET, E2E_POSTGRES: url };
+      const child = spawn(process.execPath, [SHR, 'serve', second], {
+        env: { PATH: process.env['PATH'] ?? '', ...environment },
+        stdio: 'ignore',
+      });
+      try {
+        await once(child, 'exit', { signal: AbortSignal.timeout(60_000) });
+      } finally {
+        child.kill('SIGKILL');
+      }
+      expect(child.exitCode).to.equal(1);
+      push(1);
+      await eventually('another one ends', 60_000, () => (jobsIn('completed') === 2 ? true : undefined));
+    });
+  }
 
   async function ready(): Promise<number> {
     const response = await fetch(`${service.adminUrl}/readyz`);

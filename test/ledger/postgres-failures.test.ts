@@ -343,6 +343,21 @@ describe(problem === undefined ? 'the ledger on PostgreSQL' : `the ledger on Pos
       expect(await two.cursor('c')).to.equal('one');
     });
 
+    it('goes back to the dispatcher before where the one that opened it ends before it has written', async () => {
+      const one = await open();
+      await one.putCursor('c', 'one', 1);
+      const two = await open();
+      expect(await rejection(one.putCursor('c', 'meanwhile', 2))).to.include({ kind: 'locked' });
+      expect(await two.cursor('c')).to.equal('one');
+      await two.close();
+      await one.verifyStorage();
+      await one.putCursor('c', 'again', 3);
+      const three = await open();
+      await three.putCursor('c', 'three', 4);
+      await three.close();
+      expect(await rejection(one.putCursor('c', 'late', 5))).to.include({ kind: 'locked' });
+    });
+
     it('is opened by another when what the one before it is writing has ended, and not before', async () => {
       const one = await open();
       const call = await launching(one);

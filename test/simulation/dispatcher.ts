@@ -88,6 +88,7 @@ export class Dispatcher {
     const { clock, createEngine, history, invariants, pending, scenario, streams } = this.#options;
     this.#starts += 1;
     const incarnation = `life-${this.#starts}`;
+    this.#options.invariants.lifeBegan();
     const luck = streams('crashes');
     const life = new Life({
       clock,

@@ -94,6 +94,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #asked = new Map<string, readonly number[]>();
   readonly #looks = new Map<string, readonly number[]>();
   #ledgerLostAtMs: number | undefined;
+  /** Backends that this life of the process has listed. */
+  readonly #listed = new Set<string>();
   readonly #powerLostAtMs: number[] = [];
   readonly #overdue = new Set<WorldInstance>();
   /** Of containers that were started ahead: what the labels of their registration say, by name. */
@@ -208,10 +210,24 @@ export class Invariants implements GithubWitness, ProviderWitness {
     this.violate('GitHub is asked with measure', what, [registration]);
   }
 
-  /** A service is called at all. */
-  called({ name, observe }: Registration, backend: string, call: string): void {
+  /**
+   * A service is called at all. A process whose ledger remembers nothing lists the backends of each registration until it has
+   * listed all of them: what ran before is looked after to its end.
+   */
+  called({ backends, name, observe }: Registration, backend: string, call: string): void {
     if (observe !== true) return;
+    const areListed = backends.every((one) => this.#listed.has(`${name}/${one.name}`));
+    if (call === 'list' && !areListed) return;
     this.violate('a registration that only observes calls no service', `${call} at ${name}/${backend}`, [name]);
+  }
+
+  /** What it answered was not an error. */
+  answered({ name }: Registration, backend: string, call: string): void {
+    if (call === 'list') this.#listed.add(`${name}/${backend}`);
+  }
+
+  lifeBegan(): void {
+    this.#listed.clear();
   }
 
   /** A service is called about one runner or instance. */

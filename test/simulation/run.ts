@@ -191,6 +191,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
             unknownImage: UNKNOWN_IMAGE,
             lookedAt: (name) => invariants.lookedAt(name),
             called: (call) => invariants.called(registration, backend.name, call),
+            answered: (call) => invariants.answered(registration, backend.name, call),
           }),
         ]),
       ),

@@ -134,7 +134,7 @@ export function movedError(ledger: string): LedgerError {
 export function takenError(ledger: string): LedgerError {
   return new LedgerError(
     'locked',
-    `Another dispatcher has opened ${ledger}, and this one writes nothing any more. One dispatcher works with one schema: stop this one, or give it a schema of its own.`,
+    `Another dispatcher has opened ${ledger}, and this one writes nothing any more. One dispatcher works with one schema: where the other one serves, stop this one, or give it a schema of its own. Where it ends before it has written anything, this one goes on.`,
   );
 }
 

@@ -134,6 +134,10 @@ class PostgresStore implements Store {
   readonly #reading: Connections;
   readonly #notCommitted: LastingTrouble;
   readonly #holder: string;
+  /** Whose the ledger was. */
+  #holderBefore: string | undefined;
+  /** Since it was opened. */
+  #hasWritten = false;
   #group: Write[] = [];
   #draining: Promise<void> | undefined;
   /** Something has committed that a server which loses power may forget. */
@@ -202,6 +206,10 @@ class PostgresStore implements Store {
       if (!isNew) await patient.ask({ sql: `lock table ${this.#schema}."leases" in exclusive mode`, parameters: [] });
       const found = await this.#drive(patient, migrate, migrationBuilder);
       if (found > SCHEMA_VERSION) throw newerError(this.#ledger, found, SCHEMA_VERSION);
+      const { rows } = await ask(patient, this.#ownerQuery());
+      const [owner] = z.array(z.object({ holder: z.string() })).parse(rows);
+      // Ours: this is done again, as it was not known what became of it.
+      if (owner !== undefined && owner.holder !== this.#holder) this.#holderBefore = owner.holder;
       await ask(
         patient,
         this.#builder
@@ -215,6 +223,26 @@ class PostgresStore implements Store {
       await rollBack(connection);
       throw error;
     }
+  }
+
+  #ownerQuery(): Query {
+    return this.#builder.selectFrom('leases').select('holder').where('name', '=', HOLDER).compile();
+  }
+
+  /**
+   * One that ends before it has written anything has not started: the dispatcher that it took the ledger from may still
+   * serve, and goes on. Never rejects: what cannot be given back stays ours.
+   */
+  async #giveBack(): Promise<void> {
+    const before = this.#holderBefore;
+    if (before === undefined || this.#hasWritten) return;
+    const query = this.#builder
+      .updateTable('leases')
+      .set({ holder: before })
+      .where('name', '=', HOLDER)
+      .where('holder', '=', this.#holder)
+      .compile();
+    await this.#writing.use((connection) => ask(connection, query)).catch(() => {});
   }
 
   /** A schema that has tables, and not the history of ours. One that is missing is created. */
@@ -365,6 +393,7 @@ class PostgresStore implements Store {
       throw error;
     }
     const lasts = group.some((write) => !failures.has(write) && write.mustLast());
+    this.#hasWritten = true;
     try {
       await this.#end(connection, lasts);
     } catch (error) {
@@ -515,6 +544,7 @@ class PostgresStore implements Store {
   /** Commits what waits. */
   async #close(): Promise<void> {
     await this.#draining;
+    await this.#giveBack();
     await Promise.all([this.#writing.close(), this.#reading.close()]);
   }
 

@@ -39,6 +39,8 @@ export interface ProviderPortOptions {
   readonly lookedAt?: (name: string) => void;
   /** A call of any kind, with its name. */
   readonly called?: (call: string) => void;
+  /** It was done, and its answer is no error. */
+  readonly answered?: (call: string) => void;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -177,7 +179,7 @@ export class ProviderPort implements Provider {
   }
 
   #call<T>(call: string, subjects: readonly string[], fate: Fate, effect: (late: boolean) => T): Promise<T> {
-    const { backend, called, clock, history, lookedAt } = this.#options;
+    const { answered, backend, called, clock, history, lookedAt } = this.#options;
     called?.(call);
     for (const name of subjects) lookedAt?.(name);
     const late = fate.error !== undefined && (fate.effectAfterMs ?? 0) > fate.latencyMs;
@@ -186,7 +188,9 @@ export class ProviderPort implements Provider {
       clock.after(fate.effectAfterMs, () => {
         try {
           const value = effect(late);
-          if (fate.error === undefined) answer = { value };
+          if (fate.error !== undefined) return;
+          answer = { value };
+          answered?.(call);
         } catch (error) {
           if (fate.error === undefined) answer = { error };
         }
