@@ -23,8 +23,11 @@ interface Check {
   readonly name: string;
   /** Part of another check: runs where it is named. */
   readonly onlyByName?: true;
-  /** One after the other, while the rest runs: there are two cores. What they print is shown when they have ended. */
-  readonly beside?: true;
+  /**
+   * Those of one lane run one after the other, while the others run: there are two cores, and tests wait for much. What they
+   * print is shown when they have ended.
+   */
+  readonly lane?: 'programs' | 'worlds';
   /** `say`: takes what it prints; undefined: the terminal does. */
   readonly run: (folder: string, say?: (text: string) => void) => Promise<Tally>;
 }
@@ -41,17 +44,32 @@ const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.
 
 /** Tests of what is built, installed and deployed. */
 const IMAGES = ['runner-image', 'package', 'deploy', 'deployers'];
+/** Tests that start programs, or talk to simulators of the services. */
+const PROGRAMS = [
+  'bench',
+  'chaos',
+  'cli',
+  'docker',
+  'docs',
+  'mutants',
+  'providers',
+  'proxy',
+  'simulators',
+  'workflows',
+];
 
 const CHECKS: readonly Check[] = [
   {
     ...mocha(
-      'images',
-      IMAGES.map((folder) => `test/${folder}/*.test.ts`),
+      'programs',
+      PROGRAMS.map((folder) => `test/${folder}/**/*.test.ts`),
     ),
-    beside: true,
+    lane: 'programs',
   },
-  { ...mocha('conformance', ['test/conformance/**/*.test.ts']), beside: true },
-  { ...mocha('simulation', ['test/simulation/**/*.test.ts']), beside: true },
+  { ...mocha('conformance', ['test/conformance/**/*.test.ts']), lane: 'programs' },
+  { ...mocha('simulation', ['test/simulation/**/*.test.ts']), lane: 'worlds' },
+  { ...mocha('mutations', ['test/intake/mutations.test.ts']), lane: 'worlds' },
+  { ...mocha('end-to-end', ['test/e2e/**/*.test.ts']), lane: 'worlds' },
   command('types', 'tsc', ['--noEmit']),
   command('lint', 'biome', ['check', '.']),
   command('boundaries', 'depcruise', [
@@ -65,8 +83,12 @@ const CHECKS: readonly Check[] = [
     ['test/**/*.test.ts'],
     [
       ...['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
-      ...IMAGES.map((folder) => `test/${folder}/**`),
+      ...[...IMAGES, ...PROGRAMS].map((folder) => `test/${folder}/**`),
     ],
+  ),
+  mocha(
+    'images',
+    IMAGES.map((folder) => `test/${folder}/*.test.ts`),
   ),
   {
     ...mocha(
@@ -79,8 +101,6 @@ const CHECKS: readonly Check[] = [
     ),
     onlyByName: true,
   },
-  mocha('mutations', ['test/intake/mutations.test.ts']),
-  mocha('end-to-end', ['test/e2e/**/*.test.ts']),
 ];
 
 const { values } = parseArgs({
@@ -113,16 +133,16 @@ async function runAll(only: readonly string[] | undefined): Promise<number> {
     const tally = await check.run(folder, say);
     results.push({ name: check.name, tally, seconds: (Date.now() - startedAt) / 1000 });
   };
-  const besides = async () => {
-    for (const check of chosen.filter(({ beside }) => beside)) {
+  const runLane = async (lane: Check['lane']) => {
+    for (const check of chosen.filter((one) => one.lane === lane)) {
       const said: string[] = [];
       await run(check, (text) => said.push(text));
       console.log(`\n── ${check.name}\n${said.join('')}`);
     }
   };
   try {
-    const beside = besides();
-    for (const check of chosen.filter((one) => !one.beside)) {
+    const beside = Promise.all([runLane('programs'), runLane('worlds')]);
+    for (const check of chosen.filter((one) => one.lane === undefined)) {
       console.log(`\n── ${check.name}`);
       await run(check);
     }

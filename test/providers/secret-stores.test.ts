@@ -291,7 +291,11 @@ describe('the dispatcher’s own identity', () => {
     const own = store.open(undefined, host({ ...variables, AZURE_CLIENT_SECRET: demo.clientSecret }));
     const address = addressOf(store, 'acme/token');
     expect(await own.read(address, AbortSignal.any([]))).to.equal(VALUE);
-    expect((await failure(store.open(undefined, host()).read(address, AbortSignal.any([])))).kind).to.equal('denied');
+    const asMachine = () => failure(store.open(undefined, host()).read(address, AbortSignal.any([])));
+    let refused = await asMachine();
+    // Azure's library gives its metadata service a second to answer, which a busy machine may take.
+    for (let attempt = 1; refused.kind === 'away' && attempt < 5; attempt += 1) refused = await asMachine();
+    expect(refused.kind).to.equal('denied');
     stores.vaults.allow('acme.vault.azure.net/token', demo.managedIdentity);
     expect(await store.open(undefined, host()).read(address, AbortSignal.any([]))).to.equal(VALUE);
   });
