@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import type { Finding, Instance, LaunchRequest, Provider } from '../../../providers/provider.ts';
 import { demo, demoSubnet, makeClientCertificate } from '../../../simulators/azure-aci/index.ts';
 import { foreignGroup, vendorClient } from '../../simulators/azure-aci/vendor.ts';
+import { forgetMachine } from '../azure-machine.ts';
 import { eventually, type Fixture, IMAGE, launchOf, openFixture, refusal } from './fixture.ts';
 
 const shape = launchOf('x').shape;
@@ -464,6 +465,7 @@ describe('azure-aci', () => {
         const own = { kind: 'managed-identity', clientId: demo.managedIdentity } as const;
         fixture = await openFixture({ identities: { [`${identities}/own`]: demo.managedIdentity } });
         process.env['AZURE_POD_IDENTITY_AUTHORITY_HOST'] = fixture.simulator.metadataUrl;
+        await forgetMachine();
         expect(await list(fixture.ownBackend({ kind: 'managed-identity' }))).to.deep.equal([]);
         const error = await refusal(list(fixture.ownBackend({ kind: 'managed-identity', clientId })));
         expect(error.kind).to.equal('unauthorized');
