@@ -159,7 +159,7 @@ describe('the runner image’s entrypoint', function () {
       if (event !== 'jit') return { status: 204 };
       return ready ? { status: 200, text: JIT } : { status: 204 };
     };
-    const made = await container('echo "$1" >>"$home/calls"; [ "$1" = run ] || exec sleep 60; exit 100');
+    const made = await container('echo "$1" >>"$home/calls"; [ "$1" = run ] || exec sleep 61.25; exit 100');
     const started = made.start({ SHR_CALLBACK_URL: callbacks.url });
     const calls = () => readFile(join(made.home, 'calls'), 'utf8').catch(() => '');
     while ((await calls()) === '') await new Promise((resolve) => setTimeout(resolve, 20));
@@ -169,7 +169,7 @@ describe('the runner image’s entrypoint', function () {
     expect(await calls()).to.equal('warmup\nrun\n');
     expect(ended.output).to.include('the job succeeded');
     const left = await promisify(execFile)('ps', ['-eo', 'args', '-ww']);
-    expect(left.stdout).not.to.include(`${made.root}/shr/warm-up`).and.not.include('sleep 60');
+    expect(left.stdout).not.to.include(`${made.root}/shr/warm-up`).and.not.include('sleep 61.25');
   });
 
   it('says how long loading took, and goes on where the listener cannot do it', async () => {
